@@ -1,0 +1,158 @@
+"""Reads YAML into a configuration model, and says file, line, key, what was expected and the nearest valid key."""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from fpe_core.config.base import FrozenModel
+from fpe_core.config.site import SiteConfig
+from fpe_core.config.study import StudyPlan
+from fpe_core.errors import ConfigError, ConfigFileMissing, ConfigKeyUnknown, ConfigSyntaxError, ConfigValueInvalid
+
+M = TypeVar("M", bound=FrozenModel)
+Location = tuple[int | str, ...]
+
+
+def load_site(path: Path) -> SiteConfig:
+    """Read a site file; its relative paths are resolved against the file's own folder.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or does not fit `SiteConfig`.
+    """
+    return load_yaml(path, SiteConfig).resolved(path.resolve().parent)
+
+
+def load_study(path: Path) -> StudyPlan:
+    """Read a study plan.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or does not fit `StudyPlan`.
+    """
+    return load_yaml(path, StudyPlan)
+
+
+def load_yaml(path: Path, model: type[M]) -> M:
+    """Read `path` as YAML and validate it as `model`; the first problem in the file is the one reported in full."""
+    root = _compose(path)
+    try:
+        return model.model_validate(_plain(path, root))
+    except ValidationError as error:
+        problems = sorted(error.errors(), key=lambda problem: _line(root, problem["loc"]))
+        raise _explain(path, root, model, problems) from None
+
+
+def _compose(path: Path) -> yaml.Node:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigFileMissing(f"{path}: no such file", hint=_similar_file(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigSyntaxError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__})") from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = mark.line + 1 if mark else 1
+        raise ConfigSyntaxError(
+            f"{path}:{line}: not valid YAML: {error.problem}", hint="check the indentation and the quotes on this line"
+        ) from None
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigSyntaxError(f"{path}:1: expected keys and values, got {'nothing' if root is None else 'a list'}")
+    return root
+
+
+def _plain(path: Path, root: yaml.Node) -> dict[str, Any]:
+    _refuse_duplicates(path, root)
+    loader = yaml.SafeLoader("")
+    try:
+        value: dict[str, Any] = loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigSyntaxError(f"{path}:{line}: not valid YAML: {error.problem}") from None
+    return value
+
+
+def _refuse_duplicates(path: Path, node: yaml.Node) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise ConfigSyntaxError(f"{path}:{key.start_mark.line + 1}: the key {key.value!r} stands here twice")
+            seen.add(key.value)
+            _refuse_duplicates(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_duplicates(path, item)
+
+
+def _explain(path: Path, root: yaml.Node, model: type[BaseModel], problems: list[ErrorDetails]) -> ConfigError:
+    first = problems[0]
+    where = f"{path}:{_line(root, first['loc'])}: {_dotted(first['loc'])}"
+    more = f" ({len(problems) - 1} more after this one)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        valid = _valid_keys(model, first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), valid, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "remove it"
+        return ConfigKeyUnknown(f"{where}: unknown key, expected one of {', '.join(valid)}{more}", hint=hint)
+    if first["type"] == "missing":
+        return ConfigValueInvalid(f"{where}: required, and missing{more}", hint=_description(model, first["loc"]))
+    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return ConfigValueInvalid(
+        f"{where}: {expected}, got {_shown(first['input'])}{more}", hint=_description(model, first["loc"])
+    )
+
+
+def _line(root: yaml.Node, location: Location) -> int:
+    """Line of the deepest part of `location` that exists in the file, counted from 1."""
+    node, line = root, root.start_mark.line
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            match = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if match is None:
+                break
+            line, node = match[0].start_mark.line, match[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+    return int(line) + 1
+
+
+def _owner(model: type[BaseModel], location: Location) -> type[BaseModel]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        model = field.annotation
+    return model
+
+
+def _valid_keys(model: type[BaseModel], location: Location) -> list[str]:
+    return sorted(_owner(model, location).model_fields)
+
+
+def _description(model: type[BaseModel], location: Location) -> str:
+    names = [part for part in location if isinstance(part, str)]
+    if not names:
+        return ""
+    field = _owner(model, tuple(names[:-1])).model_fields.get(names[-1])
+    return (field.description or "") if field else ""
+
+
+def _dotted(location: Location) -> str:
+    return ".".join(str(part) for part in location) or "the file"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _similar_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"the folder {path.parent} does not exist either"
+    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1, cutoff=0.5)
+    return f"did you mean {path.parent / near[0]}?" if near else f"create it, or give another path than {path}"

@@ -1,0 +1,83 @@
+"""The site's configuration: where its data, keys and devices are, and what its policy allows to leave."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fpe_core.config.base import FrozenModel
+from fpe_core.config.study import Task
+
+
+class ServerAddress(FrozenModel):
+    """The coordinating centre's server, as seen from the site."""
+
+    address: Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$")]
+    """host:port of the server, for example fpe.example.org:9092."""
+    ca_certificate: Path
+    """The coordinator's CA certificate (PEM)."""
+
+
+class SiteData(FrozenModel):
+    """The site's own files, which are only ever read."""
+
+    cases: Path
+    """CSV with one row per case: case_id, patient_id, one image path per sequence, clinical and outcome columns."""
+
+
+class SiteTrainer(FrozenModel):
+    """The process that holds data and model."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """auto takes the first GPU, or the CPU where there is none."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """CPU threads for training; default is what torch chooses."""
+    overdue_after_s: Annotated[float, Field(gt=0)] = 900.0
+    """A trainer that shows no progress for so long is killed and started again, in seconds."""
+
+
+class SitePreprocessing(FrozenModel):
+    """How many cases are worked on at once."""
+
+    recipe: str = "mnt-dl-mr"
+    """Recipe that `fpe-client preprocess` uses."""
+    jobs: Annotated[int, Field(ge=1)] = 2
+    """Cases preprocessed side by side."""
+
+
+class SitePolicy(FrozenModel):
+    """What this site agrees to. The server cannot change it."""
+
+    tasks: tuple[Task, ...] = ("fpe", "recanalization", "rlvo")
+    """Studies on any other task are refused."""
+    min_cases_per_class: Annotated[int, Field(ge=2)] = 5
+    """Scores and AUC of a split leave only when both classes have at least so many cases."""
+
+
+class SiteConfig(FrozenModel):
+    """One hospital. Relative paths are relative to the file they stand in."""
+
+    schema_version: Literal[1] = 1
+    """Version of this file's format."""
+    site: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    """The name under which the coordinator admits this site: lower-case letters, digits and hyphens."""
+    server: ServerAddress
+    private_key: Path
+    """The site's private key, made by `fpe-client keygen`. It never leaves the site."""
+    state_dir: Path
+    """Folder for everything the client writes: preprocessed cases, pictures, logs, audit trail."""
+    data: SiteData
+    trainer: SiteTrainer = SiteTrainer()
+    preprocessing: SitePreprocessing = SitePreprocessing()
+    policy: SitePolicy = SitePolicy()
+
+    def resolved(self, folder: Path) -> "SiteConfig":
+        """The same configuration with every relative path taken relative to `folder`."""
+        return self.model_copy(
+            update={
+                "server": self.server.model_copy(update={"ca_certificate": folder / self.server.ca_certificate}),
+                "private_key": folder / self.private_key,
+                "state_dir": folder / self.state_dir,
+                "data": self.data.model_copy(update={"cases": folder / self.data.cases}),
+            }
+        )

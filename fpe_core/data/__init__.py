@@ -1,0 +1,1 @@
+"""Cohorts: case table, labels, splits, datasets and phantoms."""

@@ -1,0 +1,1 @@
+"""Geometry and file formats; the one place where axis order changes."""

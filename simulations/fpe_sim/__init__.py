@@ -1,0 +1,1 @@
+"""The same studies on one machine."""
