@@ -1,0 +1,47 @@
+"""Where training runs: choice of device, precision and determinism."""
+
+import os
+import random
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import numpy as np
+import torch
+
+from fpe_core.errors import TrainingError
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first GPU or else the CPU; a named GPU must exist.
+
+    Raises:
+        TrainingError: the named device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise TrainingError(
+            f"device should be one of {torch.cuda.device_count()} GPUs or cpu, got {name}",
+            hint="set trainer.device to auto or cpu in the site file",
+        )
+    return device
+
+
+def make_deterministic(seed: int, *, deterministic: bool) -> None:
+    """Seed every generator and, if asked, allow deterministic kernels only."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    if deterministic:
+        # cuBLAS needs its workspace fixed before the first call to be reproducible.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+
+
+def autocast(device: torch.device, precision: Literal["auto", "float32"]) -> AbstractContextManager[object]:
+    """bfloat16 autocast on a GPU that has it; plain float32 everywhere else."""
+    if precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()
