@@ -45,7 +45,8 @@
     │   ├── ServerAlreadyRunning
     │   ├── AdmissionFailed
     │   ├── TrainerUnavailable
-    │   └── TrainerOverdue
+    │   ├── TrainerOverdue
+    │   └── ResultsUnreadable
     └── ConnectionRefused           exit 10-16, one for each cause
         ├── ServerUnreachable       exit 10
         ├── CertificateUntrusted    exit 11
@@ -307,6 +308,11 @@ class TrainerUnavailable(FederationError):
 class TrainerOverdue(FederationError):
     code = "FPE-610"
     safe_sentence = "The site's trainer was overdue and has been stopped."
+
+
+class ResultsUnreadable(FederationError):
+    code = "FPE-611"
+    safe_sentence = "A results file is missing, damaged or of another version."
 
 
 class ConnectionRefused(FpeError):
