@@ -1,0 +1,78 @@
+"""CT: NCCT and CTA, or one of them."""
+
+import numpy as np
+from scipy import ndimage
+
+from fpe_core.config.recipe import PreprocessingRecipe
+from fpe_core.errors import CaseSequenceMissing
+from fpe_core.imaging.volume import Array, Mask, Matrix, Volume
+from fpe_core.preprocessing.brain_ct import ct_brain
+from fpe_core.preprocessing.history import History
+from fpe_core.preprocessing.intensities import clip_to_window
+from fpe_core.preprocessing.pipeline import Output, land, quality
+from fpe_core.preprocessing.registration import brain_only, register_rigid
+from fpe_core.preprocessing.resample import to_grid
+from fpe_core.preprocessing.sequence import Scan, checked, ct_scan
+
+OUTPUT_SEQUENCES = ("ncct", "cta")
+_TISSUE_TOP_HU = {"ncct": 100.0, "cta": 200.0}
+_REGISTRATION_TOP_HU = 80.0
+_SMOOTHING_MM = 2.0
+
+
+def run_ct(images: dict[str, Volume], recipe: PreprocessingRecipe, history: History) -> Output:
+    """From scans as read to the grid.
+
+    Args:
+        images: ncct, cta, or both; NCCT is the reference where it is there.
+        recipe: a CT recipe.
+        history: filled on the way.
+
+    Raises:
+        CaseError: the reason why the case cannot be used.
+    """
+    present = [name for name in OUTPUT_SEQUENCES if name in images]
+    if not present:
+        raise CaseSequenceMissing(f"a CT case needs ncct or cta, got {sorted(images)}")
+    scans = {name: ct_scan(checked(images[name], name, history), name, recipe, history) for name in present}
+    reference = present[0]
+    brain, rough = _brain(scans[reference], reference, recipe, history)
+    landed = land(brain, rough, reference, recipe, history)
+    volumes: dict[str, Array] = {}
+    unmasked: dict[str, Array] = {}
+    transforms: dict[str, Matrix] = {}
+    for name in present:
+        place = landed.mni_from_native
+        if name != reference:
+            own, _ = _brain(scans[name], name, recipe, history)
+            with history.step("register_rigid", name, seed=recipe.registration.seed):
+                place = place @ register_rigid(brain, own, recipe.registration)
+        unmasked[name] = _on_grid(scans[name].raw, name, place, recipe, history)
+        volumes[name] = np.where(landed.mask_zyx, unmasked[name], np.float32(0))
+        transforms[name] = place
+    return Output(volumes, unmasked, landed.mask_zyx, transforms, quality(landed, brain, volumes, recipe))
+
+
+def _brain(scan: Scan, sequence: str, recipe: PreprocessingRecipe, history: History) -> tuple[Volume, Mask]:
+    """The brain clipped to 0-80 HU and smoothed for registration, on the working voxels, and its mask."""
+    with history.step("brain", sequence) as found:
+        rough = ct_brain(scan.raw, recipe.working_spacing_mm, _TISSUE_TOP_HU[sequence])
+        found["volume_ml"] = float(rough.sum()) * scan.working.voxel_ml
+        tissue = np.clip(scan.working.data_xyz, 0, _REGISTRATION_TOP_HU)
+        return brain_only(smoothed_inside(scan.working.with_data(tissue), rough, _SMOOTHING_MM), rough), rough
+
+
+def smoothed_inside(volume: Volume, mask_xyz: Mask, sigma_mm: float) -> Volume:
+    """Gaussian smoothing that takes its values from inside the mask only (normalised convolution)."""
+    sigma_voxels = sigma_mm / volume.spacing_mm
+    weight = mask_xyz.astype(np.float32)
+    total = ndimage.gaussian_filter(volume.data_xyz * weight, sigma_voxels)
+    return volume.with_data(total / np.maximum(ndimage.gaussian_filter(weight, sigma_voxels), 1e-6))
+
+
+def _on_grid(raw: Volume, name: str, mni_from_native: Matrix, recipe: PreprocessingRecipe, history: History) -> Array:
+    window = recipe.windows.ncct_hu if name == "ncct" else recipe.windows.cta_hu
+    with history.step("window", name, low_hu=window[0], high_hu=window[1]):
+        scaled = clip_to_window(raw, window)
+    with history.step("resample", name, interpolation="linear"):
+        return to_grid(scaled, recipe.grid, mni_from_native, outside=0.0)

@@ -1,0 +1,46 @@
+"""One sequence on its way through a pipeline: as acquired, and coarse for everything that only estimates."""
+
+from dataclasses import dataclass
+
+from fpe_core.config.recipe import PreprocessingRecipe
+from fpe_core.imaging.geometry import block_factors, block_mean, reorient_to_ras
+from fpe_core.imaging.volume import Volume
+from fpe_core.preprocessing.check import check_volume
+from fpe_core.preprocessing.field_of_view import crop_to_head, ct_head_mask, mr_head_mask, outside_to_air
+from fpe_core.preprocessing.history import History
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Attributes:
+    raw: full resolution, RAS+ axis order, cropped to the head.
+    working: `raw` averaged to the recipe's working spacing.
+    """
+
+    raw: Volume
+    working: Volume
+
+
+def checked(volume: Volume, sequence: str, history: History) -> Volume:
+    """Check, then reorient to RAS+. Errors as in `check_volume`."""
+    with history.step("check", sequence):
+        check_volume(volume, sequence)
+    with history.step("reorient", sequence):
+        return reorient_to_ras(volume)
+
+
+def mr_scan(volume: Volume, sequence: str, recipe: PreprocessingRecipe, history: History) -> Scan:
+    """Cut off the neck and the air around."""
+    with history.step("field_of_view", sequence, height_mm=recipe.field_of_view_mm):
+        raw = crop_to_head(volume, mr_head_mask(volume), recipe.field_of_view_mm)
+        return Scan(raw, block_mean(raw, block_factors(raw, recipe.working_spacing_mm)))
+
+
+def ct_scan(volume: Volume, sequence: str, recipe: PreprocessingRecipe, history: History) -> Scan:
+    """Remove table and head holder, then cut off the neck and the air around."""
+    with history.step("table", sequence):
+        head = ct_head_mask(volume)
+        alone = outside_to_air(volume, head)
+    with history.step("field_of_view", sequence, height_mm=recipe.field_of_view_mm):
+        raw = crop_to_head(alone, head, recipe.field_of_view_mm)
+        return Scan(raw, block_mean(raw, block_factors(raw, recipe.working_spacing_mm)))
