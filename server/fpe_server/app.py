@@ -1,6 +1,7 @@
 """The ServerApp: Flower starts it for a run, and it hands the run to the study runner."""
 
 import os
+import traceback
 from pathlib import Path
 
 from flwr.app import Context
@@ -14,6 +15,8 @@ from fpe_server.locks import exclusive
 
 RUN_LOCK = "lock"
 """File in the run folder that is locked while a ServerApp works on it."""
+ERROR_LOG = "error.log"
+"""File in the run folder with the traceback of the error that ended the last ServerApp."""
 PREDECESSOR_WAIT_S = 60.0
 
 app = ServerApp()
@@ -34,7 +37,11 @@ def main(grid: Grid, context: Context) -> None:
     # The previous ServerApp of this study may be on its way out still; two writers would spoil the checkpoints.
     with exclusive(run_folder / RUN_LOCK, wait_s=PREDECESSOR_WAIT_S):
         plan = load_study(run_folder / "study.yaml")
-        run_study(plan, GridExchange(grid), RunFolder(run_folder))
+        try:
+            run_study(plan, GridExchange(grid), RunFolder(run_folder))
+        except Exception:  # the process boundary: Flower keeps one line of it at most
+            (run_folder / ERROR_LOG).write_text(traceback.format_exc())
+            raise
 
 
 def checked_run_folder(run_folder: str, federation: str) -> Path:

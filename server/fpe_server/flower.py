@@ -225,14 +225,17 @@ class Control:
         request = StartRunRequest(fab=fab_to_proto(fab), override_config=user_config_to_proto(dict(options)))
         return int(self._client.StartRun(request).run_id)
 
-    def run_ended(self, run_id: int) -> bool:
-        """Whether the run is over, well or not."""
+    def run_end(self, run_id: int) -> str | None:
+        """How the run ended, in words for the operator; None while it goes on."""
         runs = self._client.ListRuns(ListRunsRequest(run_id=run_id)).run_dict
-        return run_id not in runs or str(runs[run_id].status.status) == "finished"
+        if run_id not in runs:
+            return "the SuperLink does not know it any more"
+        status = runs[run_id].status
+        return f"{status.sub_status} {status.details}".strip() if status.status == "finished" else None
 
     def stop_run(self, run_id: int) -> None:
         """End a run; one that is over already stays as it is."""
-        if not self.run_ended(run_id):
+        if self.run_end(run_id) is None:
             self._client.StopRun(StopRunRequest(run_id=run_id))
 
 

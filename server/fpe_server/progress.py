@@ -43,7 +43,7 @@ class PlainReporter:
         line = describe(sites, state)
         if state is not None and state.rounds and state.status == "running":
             line = f"round {state.round}/{state.rounds}: {line}"
-        if line != self._last:
+        if line and line != self._last:
             self._last = line
             say(line)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from fpe_core.errors import FederationError
-from fpe_server.app import RUN_LOCK
+from fpe_server.app import ERROR_LOG, RUN_LOCK
 from fpe_server.flower import Control
 from fpe_server.locks import holder
 from fpe_server.study_state import StudyState, begin_again, error_of, read_state
@@ -49,11 +49,11 @@ class StudyRun:
             self._submit(control, say)
             return False
         state = self.state()
-        ended = self._server_app_ended(control)
+        end = self._server_app_end(control)
         if state.over:
-            return self._is_settled(state, ended)
-        if ended:
-            say("the study's ServerApp is gone; submitting the study again")
+            return self._is_settled(state, end is not None)
+        if end is not None:
+            say(f"the study's ServerApp ended before the study did ({end}); submitting the study again")
             self.abandon(control)
         return False
 
@@ -79,19 +79,20 @@ class StudyRun:
         if self._submissions > MAX_SUBMISSIONS:
             raise FederationError(
                 f"the study's ServerApp ended {MAX_SUBMISSIONS} times in a row without finishing a round",
-                hint="the server's log says why",
+                hint=f"what happened is in {self.folder / ERROR_LOG}",
             )
         if state.status == "failed":
             begin_again(self.folder)
         self._run_id = control.start_run({"run-folder": str(self.folder)})
         say(f"study {self.folder.name!r} submitted")
 
-    def _server_app_ended(self, control: Control) -> bool:
-        """Its lock tells at once that a process is gone; Flower would need a minute to notice a kill."""
+    def _server_app_end(self, control: Control) -> str | None:
+        """How the ServerApp ended, or None. Its lock tells at once; Flower needs a minute to notice a kill."""
         at_work = holder(self.folder / RUN_LOCK) is not None
         gone = self._was_at_work and not at_work
         self._was_at_work = self._was_at_work or at_work
-        return gone or (self._run_id is not None and control.run_ended(self._run_id))
+        end = control.run_end(self._run_id) if self._run_id is not None else None
+        return end or ("its process is gone" if gone else None)
 
     def _is_settled(self, state: StudyState, ended: bool) -> bool:
         now = time.monotonic()

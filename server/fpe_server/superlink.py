@@ -10,7 +10,6 @@ from fpe_server.federation import Federation
 from fpe_server.flower import end_with_parent, forget_runs, make_superlink
 from fpe_server.gate import Gate
 
-
 _ROUTINE = frozenset({"ControlServicer.ListNodes", "ControlServicer.ListRuns"})
 """What Flower logs for each of the coordinator's own looks, several times a second."""
 
