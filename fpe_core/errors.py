@@ -46,7 +46,8 @@
     │   ├── AdmissionFailed
     │   ├── TrainerUnavailable
     │   ├── TrainerOverdue
-    │   └── ResultsUnreadable
+    │   ├── ResultsUnreadable
+    │   └── SiteAlreadyRunning
     └── ConnectionRefused           exit 10-16, one for each cause
         ├── ServerUnreachable       exit 10
         ├── CertificateUntrusted    exit 11
@@ -313,6 +314,11 @@ class TrainerOverdue(FederationError):
 class ResultsUnreadable(FederationError):
     code = "FPE-611"
     safe_sentence = "A results file is missing, damaged or of another version."
+
+
+class SiteAlreadyRunning(FederationError):
+    code = "FPE-612"
+    safe_sentence = "Another client works on this site's folder already."
 
 
 class ConnectionRefused(FpeError):

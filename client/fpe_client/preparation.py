@@ -1,0 +1,93 @@
+"""`fpe-client preprocess`: runs the core's preprocessing over the site's table and shows how far it is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fpe_client.egress import known_failures
+from fpe_client.paths import SitePaths
+from fpe_core.config.loader import load_site
+from fpe_core.errors import NotEnoughCases
+
+if TYPE_CHECKING:
+    from fpe_core.preprocessing.cohort import CohortReport
+
+HINTS = {
+    "FPE-211": "bring the file or correct its path in the case table",
+    "FPE-212": "export the image again; this file is cut off or not an image",
+    "FPE-213": "export one three-dimensional series per file",
+    "FPE-214": "export the image again; this one shows nothing",
+    "FPE-215": "export the image again without rescaling to floats",
+    "FPE-216": "check the voxel size in the file's header against the scanner's",
+    "FPE-217": "the file may stand in the wrong column of the case table",
+    "FPE-218": "add the missing sequence, or choose a recipe without it",
+    "FPE-219": "look at the image: a very tilted or cut-off head cannot be registered",
+    "FPE-220": "look at the image: the brain could not be told from the rest",
+}
+
+
+def prepare(site_file: Path, *, recipe_name: str | None, jobs: int | None, console: Console) -> dict[str, object]:
+    """Preprocess every case of the site.
+
+    Args:
+        site_file: the site's configuration.
+        recipe_name: recipe, or None for the site file's.
+        jobs: cases side by side, or None for the site file's.
+        console: where words and the progress bar go.
+
+    Returns:
+        Counts, seconds, the output folder, and the reason code of each quarantined case.
+
+    Raises:
+        ConfigError, CaseTableInvalid: the site's files are wrong.
+        NotEnoughCases: no case at all could be used.
+    """
+    from fpe_core.preprocessing.cohort import preprocess_cohort
+
+    from fpe_core.config.recipe import recipe_named
+    from fpe_core.data.case_table import read_case_table
+    from fpe_core.preprocessing.case import CaseFiles
+
+    config = load_site(site_file)
+    recipe = recipe_named(recipe_name or config.preprocessing.recipe)
+    paths = SitePaths(config.state_dir)
+    paths.create()
+    out_dir = paths.preprocessed(recipe.name)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    cases = [CaseFiles(row.case_id, dict(row.images.items())) for row in read_case_table(config.data.cases).rows]
+    with _bar(console) as bar:
+        task = bar.add_task(recipe.name, total=len(cases))
+
+        def progress(done: int, total: int, case_id: str, _reason_code: str | None) -> None:
+            bar.update(task, completed=done, total=total, description=f"{recipe.name} {case_id}")
+
+        report = preprocess_cohort(cases, recipe, out_dir, jobs=jobs or config.preprocessing.jobs, progress=progress)
+    _say(report, console)
+    if not report.done and not report.cached:
+        raise NotEnoughCases("no case could be preprocessed", hint="the reasons stand above")
+    return {
+        "recipe": recipe.name,
+        "folder": out_dir,
+        "done": report.done,
+        "cached": report.cached,
+        "quarantined": dict(report.quarantined),
+        "seconds": report.seconds,
+    }
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console)
+
+
+def _say(report: "CohortReport", console: Console) -> None:
+    quarantined = dict(report.quarantined)
+    counts = f"{report.done} cases preprocessed, {report.cached} were ready, {len(quarantined)} set aside"
+    console.print(f"{counts} ({report.seconds:.0f} s)", highlight=False)
+    sentences = known_failures()
+    for case_id, code in sorted(quarantined.items()):
+        console.print(f"  {case_id} [{code}] {sentences.get(code, '')}", markup=False, highlight=False, soft_wrap=True)
+    for code in sorted(set(quarantined.values()) & set(HINTS)):
+        console.print(f"hint for {code}: {HINTS[code]}", markup=False, highlight=False, soft_wrap=True)
