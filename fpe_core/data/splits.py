@@ -21,7 +21,10 @@ def split_patients(labels_by_patient: Mapping[str, int], plan: SplitPlan, *, see
 
     Raises:
         NotEnoughCases: a class has fewer than three patients.
+        ValueError: a label is neither 0 nor 1.
     """
+    if odd := set(labels_by_patient.values()) - {0, 1}:
+        raise ValueError(f"labels should be 0 or 1, got {sorted(odd)}")
     split_of: dict[str, SplitName] = {}
     for label in (0, 1):
         patients = sorted(
