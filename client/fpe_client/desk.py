@@ -46,6 +46,12 @@ class Desk:
         with self._changed:
             return self._clock() - self._alive_at if self._jobs else 0.0
 
+    @property
+    def num_waiting(self) -> int:
+        """Requests in work or waiting for it."""
+        with self._changed:
+            return len(self._jobs)
+
     def exchange(self, frame: bytes, *, connected: Callable[[], bool]) -> Iterator[bytes]:
         """Progress frames while the request is in work, then the reply. Ends early when nobody listens any more.
 

@@ -105,9 +105,12 @@ def _channel(folder: Path) -> Iterator[grpc.Channel]:
 
 
 def _wait_until_ready(channel: grpc.Channel, timeout_s: float) -> None:
+    """A trainer that is up answers the health service at once; one that comes up later does so then."""
     try:
-        grpc.channel_ready_future(channel).result(timeout=timeout_s)
-    except grpc.FutureTimeoutError:
+        health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=True
+        )
+    except grpc.RpcError:
         raise TrainerUnavailable(f"the trainer did not come up within {timeout_s:g} s") from None
 
 
