@@ -1,6 +1,5 @@
 """NIfTI files in and out (nibabel)."""
 
-import hashlib
 import zlib
 from pathlib import Path
 from typing import Any
@@ -45,18 +44,3 @@ def write_volume(volume: Volume, path: Path) -> None:
     image.set_sform(volume.affine_ras, code=1)
     image.set_qform(volume.affine_ras, code=1)
     nib.save(image, path)
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes.
-
-    Raises:
-        CaseFileMissing: there is no such file.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise CaseFileMissing(f"{path}: no such file") from None
-    except OSError as error:
-        raise CaseFileUnreadable(f"{path}: cannot be read ({type(error).__name__})") from error

@@ -10,8 +10,9 @@ from scipy import ndimage
 
 from fpe_core.config.recipe import TEMPLATE_SHA256
 from fpe_core.errors import DataError
+from fpe_core.imaging.content import file_sha256
 from fpe_core.imaging.geometry import block_mean
-from fpe_core.imaging.nifti import file_sha256, read_volume
+from fpe_core.imaging.nifti import read_volume
 from fpe_core.imaging.volume import Mask, Volume
 
 BRAIN_THRESHOLD = 0.2

@@ -1,22 +1,48 @@
-"""One case: files in, network-ready volumes out."""
+"""One case: files in, network-ready volumes out.
 
+The pipelines are imported when the first case is worked on, so that a process which only lists cases stays light.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fpe_core.config.recipe import PreprocessingRecipe
 from fpe_core.errors import CaseSequenceMissing
-from fpe_core.imaging.geometry import grid_affine_ras
-from fpe_core.imaging.nifti import file_sha256, read_volume
-from fpe_core.imaging.volume import Volume
-from fpe_core.preprocessing.files import SEQUENCES_OF, CaseFiles
 from fpe_core.preprocessing.history import History
-from fpe_core.preprocessing.pipeline_ct import run_ct
-from fpe_core.preprocessing.pipeline_mr import run_mr
 from fpe_core.preprocessing.processed import ProcessedCase, Provenance
-from fpe_core.preprocessing.quality import library_versions
 
-__all__ = ["CaseFiles", "preprocess_case"]
+if TYPE_CHECKING:
+    from fpe_core.imaging.volume import Volume
+
+SEQUENCES_OF = {"ct": ("ncct", "cta"), "mr": ("dwi", "adc", "flair", "b0", "b1000")}
+"""Names that a recipe of each modality reads. b0 and b1000 stand in for a DWI or ADC that was not exported."""
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The images of one case.
+
+    Attributes:
+        case_id: the site's own pseudonym; it stays at the site.
+        images: NIfTI path per sequence, among ncct, cta, dwi, adc, flair, b0, b1000.
+    """
+
+    case_id: str
+    images: dict[str, Path]
+
+    def for_recipe(self, recipe: PreprocessingRecipe) -> dict[str, Path]:
+        """The images that this recipe reads, in alphabetical order.
+
+        Raises:
+            CaseSequenceMissing: there is none.
+        """
+        paths = {name: self.images[name] for name in sorted(self.images) if name in SEQUENCES_OF[recipe.modality]}
+        if not paths:
+            raise CaseSequenceMissing(f"no image of the case is for {recipe.modality}, got {sorted(self.images)}")
+        return paths
 
 
 def preprocess_case(files: CaseFiles, recipe: PreprocessingRecipe) -> ProcessedCase:
@@ -27,12 +53,15 @@ def preprocess_case(files: CaseFiles, recipe: PreprocessingRecipe) -> ProcessedC
     Raises:
         CaseError: the reason why the case cannot be used.
     """
-    paths = {name: path for name, path in files.images.items() if name in SEQUENCES_OF[recipe.modality]}
-    if not paths:
-        raise CaseSequenceMissing(f"no image of the case is for {recipe.modality}, got {sorted(files.images)}")
+    from fpe_core.imaging.content import file_sha256
+    from fpe_core.imaging.geometry import grid_affine_ras
+    from fpe_core.preprocessing.pipeline_ct import run_ct
+    from fpe_core.preprocessing.pipeline_mr import run_mr
+    from fpe_core.preprocessing.versions import library_versions
+
     history = History()
+    paths = files.for_recipe(recipe)
     images = _read(paths, history)
-    inputs = {name: file_sha256(path) for name, path in sorted(paths.items())}
     output = (run_mr if recipe.modality == "mr" else run_ct)(images, recipe, history)
     return ProcessedCase(
         volumes=output.volumes,
@@ -42,7 +71,7 @@ def preprocess_case(files: CaseFiles, recipe: PreprocessingRecipe) -> ProcessedC
         provenance=Provenance(
             recipe=recipe.name,
             recipe_fingerprint=recipe.fingerprint(),
-            inputs=inputs,
+            inputs={name: file_sha256(path) for name, path in paths.items()},
             versions=library_versions(),
             history=tuple(history.steps),
             qc=output.qc,
@@ -52,9 +81,11 @@ def preprocess_case(files: CaseFiles, recipe: PreprocessingRecipe) -> ProcessedC
     )
 
 
-def _read(paths: dict[str, Path], history: History) -> dict[str, Volume]:
+def _read(paths: dict[str, Path], history: History) -> "dict[str, Volume]":
+    from fpe_core.imaging.nifti import read_volume
+
     images = {}
-    for name, path in sorted(paths.items()):
+    for name, path in paths.items():
         with history.step("read", name):
             images[name] = read_volume(path)
     return images

@@ -4,7 +4,6 @@ import numpy as np
 
 from fpe_core.config.recipe import Grid
 from fpe_core.errors import CaseRegistrationFailed
-from fpe_core.imaging.itk import sitk
 from fpe_core.imaging.template import Template
 from fpe_core.imaging.volume import Array, Mask, Matrix
 from fpe_core.preprocessing.resample import mask_to_grid, to_grid
@@ -67,18 +66,3 @@ def check_overlap(overlap: float, least: float) -> None:
 def grid_voxel_ml(grid: Grid) -> float:
     """Volume of one voxel of the grid, in ml."""
     return float(np.prod(grid.spacing_zyx_mm)) / 1000.0
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that shape the voxels."""
-    import ants
-    import nibabel
-    import scipy
-
-    return {
-        "SimpleITK": sitk.Version_VersionString(),
-        "antspyx": ants.__version__,
-        "nibabel": nibabel.__version__,
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-    }

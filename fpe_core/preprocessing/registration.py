@@ -60,6 +60,8 @@ def _ants(fixed: Volume, moving: Volume, settings: RegistrationSettings, *, kind
     sigmas = tuple(_SMOOTHING_VOXELS_PER_SHRINK.get(shrink, 2) for shrink in settings.shrink_factors)
     with tempfile.TemporaryDirectory(prefix="fpe-registration-") as folder:
         try:
+            # The public way to set it also reseeds Python's and NumPy's own generators, which is not ours to do.
+            ants.config._random_seed = settings.seed
             found = ants.registration(
                 _to_ants(fixed),
                 _to_ants(moving),
@@ -72,7 +74,6 @@ def _ants(fixed: Volume, moving: Volume, settings: RegistrationSettings, *, kind
                 aff_iterations=settings.iterations,
                 aff_shrink_factors=settings.shrink_factors,
                 aff_smoothing_sigmas=sigmas,
-                random_seed=settings.seed,
                 singleprecision=False,
             )
             transform = ants.read_transform(found["fwdtransforms"][0])

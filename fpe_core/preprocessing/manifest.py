@@ -1,0 +1,114 @@
+"""The two lists of a preprocessed cohort: which file holds which case, and which cases were set aside and why."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from fpe_core.config.base import FrozenModel
+from fpe_core.config.recipe import PreprocessingRecipe
+from fpe_core.errors import DataError
+from fpe_core.preprocessing.processed import write_atomically
+
+MANIFEST = "manifest.json"
+QUARANTINE = "quarantine.json"
+
+
+class ManifestEntry(FrozenModel):
+    """One case that is ready."""
+
+    file: str
+    """File relative to the cohort's folder."""
+    sha256: str
+    """Of that file."""
+    recipe_fingerprint: str
+    """Of the recipe that made it."""
+    qc: dict[str, float]
+    """Quality numbers, the same as in the file."""
+    seconds: dict[str, float]
+    """Time per step when it was made."""
+
+
+class Manifest(FrozenModel):
+    """All cases that are ready, by case id."""
+
+    schema_version: Literal[1] = 1
+    """Version of this file's format."""
+    recipe: str = ""
+    """Name of the recipe."""
+    cases: dict[str, ManifestEntry] = Field(default_factory=dict)
+    """By the site's case id."""
+
+
+class QuarantineEntry(FrozenModel):
+    """One case that was set aside."""
+
+    code: str
+    """Code of the error, see `fpe_core.errors`."""
+    message: str
+    """For the site's own eyes."""
+    key: str
+    """Content address of the case's files, empty when they could not be read."""
+
+
+class Quarantine(FrozenModel):
+    """All cases that were set aside, by case id."""
+
+    schema_version: Literal[1] = 1
+    """Version of this file's format."""
+    cases: dict[str, QuarantineEntry] = Field(default_factory=dict)
+    """By the site's case id."""
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """The manifest of a preprocessed cohort; an empty one where there is none.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = folder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_bytes()) if path.is_file() else Manifest()
+    except (OSError, ValidationError) as error:
+        raise DataError(
+            f"{path}: not a manifest of preprocessed cases", hint="delete it and preprocess again"
+        ) from error
+
+
+def load_quarantine(folder: Path) -> Quarantine:
+    """The list of cases set aside; an empty one where there is none.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = folder / QUARANTINE
+    try:
+        return Quarantine.model_validate_json(path.read_bytes()) if path.is_file() else Quarantine()
+    except (OSError, ValidationError) as error:
+        raise DataError(f"{path}: not a list of quarantined cases", hint="delete it and preprocess again") from error
+
+
+def read_manifest(folder: Path, recipe: PreprocessingRecipe) -> dict[str, Path]:
+    """File of each case that is ready and was made by exactly this recipe.
+
+    Raises:
+        DataError: the manifest is damaged.
+    """
+    fingerprint = recipe.fingerprint()
+    cases = load_manifest(folder).cases
+    return {
+        case_id: folder / entry.file
+        for case_id, entry in cases.items()
+        if entry.recipe_fingerprint == fingerprint and (folder / entry.file).is_file()
+    }
+
+
+def read_quarantine(folder: Path) -> dict[str, str]:
+    """Error code of each case that was set aside."""
+    return {case_id: entry.code for case_id, entry in load_quarantine(folder).cases.items()}
+
+
+def write_lists(folder: Path, manifest: Manifest, quarantine: Quarantine) -> None:
+    """Write both, each atomically."""
+    write_atomically(folder / MANIFEST, (manifest.model_dump_json(indent=1) + "\n").encode())
+    write_atomically(folder / QUARANTINE, (quarantine.model_dump_json(indent=1) + "\n").encode())
