@@ -149,7 +149,8 @@ def _both_classes(positive: Counts, negative: Counts) -> tuple[IntArray, IntArra
 def _share_above(counts: IntArray) -> NDArray[np.float64]:
     """Share of the cases at or above each bin edge, from the top edge down."""
     above = np.concatenate(([0], np.cumsum(counts[::-1])))
-    return above / counts.sum()
+    share: NDArray[np.float64] = above / counts.sum()
+    return share
 
 
 def _placements(counts: IntArray) -> NDArray[np.float64]:

@@ -16,8 +16,7 @@ def build_model(name: str, *, in_channels: int, base_width: int = 64, non_local:
     Args:
         name: as in a study plan's `model.name`.
         in_channels: number of sequences (MR: 3, CT: 2).
-        base_width: channels of the first stage; 64 is the published network. A multiple of 4 heads follows from any
-            value, since features are 8 · base_width.
+        base_width: channels of the first stage, which every other width follows; 64 is the published network.
         non_local: adds the non-local block to the third stage.
 
     Raises:

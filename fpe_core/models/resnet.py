@@ -46,7 +46,7 @@ class SliceEncoder(nn.Module):
         self.layer2 = _stage(w, 2 * w, num_blocks=4, stride=2)
         self.layer3 = _stage(2 * w, 4 * w, num_blocks=6, stride=2)
         if non_local:
-            self.layer3 = nn.Sequential(*self.layer3[:5], NonLocalBlock(4 * w), BasicBlock(4 * w, 4 * w))
+            self.layer3.insert(5, NonLocalBlock(4 * w))
         self.layer4 = _stage(4 * w, 8 * w, num_blocks=3, stride=2)
 
     def encode(self, slices: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def _entry(name: str, tensor: Tensor) -> TensorEntry:
 
 def _parts(flat: Tensor, layout: Layout) -> list[Tensor]:
     """Views of `flat`, one for each tensor, in the tensors' shapes."""
-    parts = flat.split([entry.size for entry in layout.entries])
+    parts = torch.split(flat, [entry.size for entry in layout.entries])
     return [part.view(entry.shape) for part, entry in zip(parts, layout.entries, strict=True)]
 
 
