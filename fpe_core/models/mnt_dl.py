@@ -73,8 +73,11 @@ class MntDlReleased(SliceEncoder):
                 hint="the recipe's grid and the plan's sequences decide this shape",
             )
         slices = x[:, :, :NUM_SLICES].transpose(1, 2).flatten(0, 1)
-        features = F.dropout(self.encode(slices), DROPOUT, self.training)
-        features = features.view(-1, SLICES_EACH, self.num_features)
+        return self.predict(self.encode(slices))
+
+    def predict(self, encoded: Tensor) -> MntDlOutput:
+        """Logits from the encoder's vectors `[B · 25, F]`, the slices of a case side by side."""
+        features = F.dropout(encoded, DROPOUT, self.training).view(-1, SLICES_EACH, self.num_features)
         features = features + self.attn_1(features)
         return MntDlOutput(self._fusion(features), self._subnets(features))
 
