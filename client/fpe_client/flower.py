@@ -101,7 +101,8 @@ def run_supernode(settings: NodeSettings, *, on_connected: Callable[[int], None]
             runtime_dependency_install=False,
         )
     finally:
-        executor.terminate()
+        executor.kill()
+        executor.wait()
         server.should_exit = True
     if bundles.refused:
         raise BundleRefused(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fpe_client.parent import bury_group
+
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
 HEALTHY_AFTER_S = 60.0
@@ -117,6 +119,7 @@ class Child:
         """Whatever of its session outlived it goes too."""
         if self._process is not None:
             _signal_group(self._process.pid, signal.SIGKILL)
+            bury_group(self._process.pid, patience_s=2.0)
             self._process = None
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fpe_client.link_state import Link, read_link
+from fpe_client.parent import adopt_orphans
 from fpe_client.paths import SitePaths
 from fpe_client.processes import Child, session_members
 from fpe_client.trainer_link import NUM_TRIES, Health, start_timeout_s
@@ -28,6 +29,8 @@ from fpe_core.errors import (
 
 TICK_S = 0.2
 STOP_GRACE_S = 5.0
+START_LIMIT_S = 120.0
+"""A trainer may take so long to come up, also where it may not be silent for so long afterwards."""
 GATE_COMMAND = "flwr-clientapp"
 _START_FAILURES: tuple[type[FpeError], ...] = (ConfigError, DataError, ModelError)
 
@@ -49,7 +52,7 @@ class Supervisor:
         logs = self._paths.logs
         self._trainer = Child("trainer", "fpe_client.trainer", site_file, logs / "trainer.log")
         self._node = Child("SuperNode", "fpe_client.supernode", site_file, logs / "supernode.log")
-        self._served_at = time.monotonic()
+        self._served_at: float | None = None
         self._connected_as: int | None = None
         self._server_answers: bool | None = None
 
@@ -61,6 +64,7 @@ class Supervisor:
             FpeError: a cause that trying again cannot heal; both processes have been stopped.
         """
         self._paths.create()
+        adopt_orphans()
         with _only_one(self._paths.lock):
             previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
             try:
@@ -86,18 +90,27 @@ class Supervisor:
         child = self._trainer
         code = child.ended()
         if code is not None:
+            self._watch.trainer = Health.SILENT
             self._raise_start_failure(code)
             self._view.say(f"the trainer ended ({_reason(code)}); starting it again in {child.wait_s():.1f} s")
         if child.due():
             child.start()
-            self._served_at = time.monotonic()
-        if self._watch.trainer is Health.SERVING:
-            self._served_at = time.monotonic()
-        silent_s = time.monotonic() - self._served_at
-        if child.pid and (self._watch.trainer is Health.WEDGED or silent_s > self._config.trainer.overdue_after_s):
+            self._served_at = None
+        if child.pid and self._is_wedged(child.age_s):
             self._view.say("the trainer makes no progress; stopping it")
             self._watch.trainer = Health.SILENT
             child.kill()
+
+    def _is_wedged(self, age_s: float) -> bool:
+        """It says so itself, or it has not answered for too long."""
+        overdue_s = self._config.trainer.overdue_after_s
+        if self._watch.trainer is Health.SERVING:
+            self._served_at = time.monotonic()
+        if self._watch.trainer is Health.WEDGED:
+            return True
+        if self._served_at is None:
+            return age_s > max(overdue_s, START_LIMIT_S)
+        return time.monotonic() - self._served_at > overdue_s
 
     def _raise_start_failure(self, code: int) -> None:
         for kind in _START_FAILURES:

@@ -1,4 +1,7 @@
-"""The trainer's server around work that a test chooses by the study's name. Run as `python small_trainer.py SITE_FILE`."""
+"""The trainer's server around work that a test chooses by the study's name.
+
+Run as `python small_trainer.py SITE_FILE`.
+"""
 
 import os
 import sys

@@ -9,7 +9,7 @@ import pytest
 
 from fpe_client.desk import Desk
 from fpe_client.frames import Step, read_frame
-from fpe_core.errors import StateUnreadable, TrainingFailed
+from fpe_core.errors import FpeError, StateUnreadable, TrainingFailed
 from fpe_core.protocol import Kind, Reply, Request, reply_from_bytes, to_bytes
 
 MakeRequest = Callable[..., Request]
@@ -23,7 +23,7 @@ class Bench:
     def __init__(self, make_reply: MakeReply) -> None:
         self.go = threading.Event()
         self.seen: list[Kind] = []
-        self.interrupted: list[BaseException] = []
+        self.interrupted: list[FpeError] = []
         self.fail = False
         self._make_reply = make_reply
         self.desk = Desk(self.work)
@@ -35,7 +35,7 @@ class Bench:
             progress("train", 1, 2)
             while not self.go.wait(0.01):
                 progress("train", 1, 2)
-        except Exception as error:
+        except FpeError as error:
             self.interrupted.append(error)
             return Reply.failed(request.header, TrainingFailed())
         return Reply.failed(request.header, TrainingFailed()) if self.fail else self._make_reply(request)

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import ipaddress
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -47,9 +50,7 @@ class Authority:
         certificate = (
             builder.add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .sign(self.key, hashes.SHA256())
         )
         return _save(self.folder, name, key, certificate)
@@ -100,9 +101,7 @@ def _save(folder: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate:
     certificate_file, key_file = folder / f"{name}.crt", folder / f"{name}.key"
     certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return certificate_file, key_file
 
@@ -194,3 +193,107 @@ def wait_until(true: Callable[[], bool], timeout_s: float) -> None:
     while not true():
         assert time.monotonic() < end, f"still not so after {timeout_s} s"
         time.sleep(0.1)
+
+
+@dataclass
+class Site:
+    """A hospital's folder, and the `fpe-client` that works on it."""
+
+    folder: Path
+    server: str
+    ca: Path
+    overdue_after_s: float = 5.0
+    process: "subprocess.Popen[str] | None" = None
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "site.yaml"
+
+    def prepare(self) -> Path:
+        """Write the site file and make a key; returns the public key."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(
+            f"site: north\nserver: {{address: '{self.server}', ca_certificate: {self.ca}}}\n"
+            f"private_key: site.key\nstate_dir: state\ndata: {{cases: cases.csv}}\n"
+            f"trainer: {{overdue_after_s: {self.overdue_after_s}}}\n"
+        )
+        self.run("keygen", str(self.folder / "site.key"))
+        return self.folder / "site.key.pub"
+
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run `fpe-client` with these words to its end."""
+        return subprocess.run(
+            [PROGRAMS / "fpe-client", *words], capture_output=True, text=True, timeout=90, check=False
+        )
+
+    def start(self) -> None:
+        """Start `fpe-client --site FILE`; its words go to a file."""
+        with (self.folder / "words.txt").open("w") as words:
+            self.process = subprocess.Popen(
+                [PROGRAMS / "fpe-client", "--site", self.file], stdout=words, stderr=words, text=True
+            )
+
+    def words(self) -> str:
+        return (self.folder / "words.txt").read_text()
+
+    def status(self) -> dict[str, Any]:
+        try:
+            status: dict[str, Any] = json.loads((self.folder / "state" / "status.json").read_text())
+        except FileNotFoundError:
+            return {"state": "new", "supernode": {"connected": False, "pid": None}, "trainer": {"health": ""}}
+        return status
+
+    def is_up(self) -> bool:
+        status = self.status()
+        fresh = self.process is not None and status.get("pid") == self.process.pid
+        return fresh and bool(status["supernode"]["connected"]) and status["trainer"]["health"] == "serving"
+
+    def members(self) -> list[int]:
+        """Every living process of this site but `fpe-client` itself."""
+        return [pid for pid in processes_naming(str(self.file)) if not (self.process and pid == self.process.pid)]
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(20)
+
+
+def processes_naming(text: str) -> list[int]:
+    """Processes, zombies not counted, that name `text` among their arguments or in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+            if text.encode() in words and int(folder.name) != os.getpid():
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Builds sites; whatever they started is gone at the end."""
+    sites: list[Site] = []
+
+    def make(server: str, ca: Path, **settings: Any) -> Site:
+        site = Site(tmp_path / f"site-{len(sites)}", server, ca, **settings)
+        sites.append(site)
+        return site
+
+    yield make
+    for site in sites:
+        clean_up(site)
+
+
+def clean_up(site: Site) -> None:
+    if site.process is not None:
+        site.process.kill()
+        site.process.wait()
+    for pid in site.members():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def site_tools() -> SimpleNamespace:
+    """The helpers of this file, for tests that build their own fixtures."""
+    return SimpleNamespace(Site=Site, clean_up=clean_up, wait_until=wait_until, free_port=free_port)
