@@ -122,6 +122,14 @@ def test_dropout_is_for_training_only() -> None:
     assert not torch.equal(model(x).subnets, model(x).subnets)
 
 
+@pytest.mark.parametrize(("training", "expected"), [(True, 0.2), (False, 0.0)])
+def test_a_fifth_is_dropped_again_before_the_fusion_head(training: bool, expected: float) -> None:
+    model, seen = small_model().train(training), []
+    model.fc_0_2.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
+    model(batch(size=4))
+    assert seen[0].eq(0).float().mean().item() == pytest.approx(expected, abs=0.02)
+
+
 def test_every_weight_is_trained() -> None:
     model = small_model(non_local=True).train()
     output = model(batch())
