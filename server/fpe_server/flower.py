@@ -10,6 +10,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -46,7 +47,10 @@ _KEPT_TABLES = frozenset({"node", "alembic_version"})
 def bundle_bytes() -> bytes:
     """The Flower App Bundle: one `pyproject.toml` that names the installed packages, no code."""
     text = (files("fpe_server") / "bundle" / "pyproject.toml").read_bytes()
-    content: bytes = build_fab_from_files({"pyproject.toml": text})[0]
+    with warnings.catch_warnings():
+        # Flower names pathspec's patterns in a way that pathspec 1 calls deprecated.
+        warnings.filterwarnings("ignore", "GitWildMatchPattern", DeprecationWarning)
+        content: bytes = build_fab_from_files({"pyproject.toml": text})[0]
     return content
 
 
@@ -103,6 +107,14 @@ def make_superlink(federation: Federation) -> AsgiApp:
     config = _superlink_config(federation)
     app: AsgiApp = main.create_app(config, _lifespan_class(federation))
     return app
+
+
+def route_paths(superlink: AsgiApp) -> set[str]:
+    """Every path that the application answers."""
+    from fastapi.routing import iter_route_contexts
+
+    app: Any = superlink
+    return {context.route.path for context in iter_route_contexts(app.routes)}
 
 
 def _factories_with_weights_in_memory(database: str, federation_manager: Any) -> tuple[Any, Any]:
@@ -170,6 +182,13 @@ def node_key(openssh: bytes) -> bytes:
         raise TypeError(f"a node's key should be an EC key, got {type(key).__name__}")
     content: bytes = public_key_to_bytes(key)
     return content
+
+
+def assume_task_identity() -> None:
+    """Let this process build Flower messages without a SuperLink that gave it a task."""
+    from flwr.supercore.task_identity import TaskIdentity
+
+    TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
 
 
 def end_with_parent(parent_pid: int) -> None:

@@ -1,0 +1,94 @@
+"""A federation folder, keys, and a study that is small enough to send around."""
+
+import socket
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+with warnings.catch_warnings():
+    # typer 0.20, which Flower pins, takes two names from click that click 8.5 calls deprecated.
+    warnings.filterwarnings("ignore", "'click.utils.get_", DeprecationWarning)
+    import typer  # noqa: F401
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from fpe_core.config import StudyPlan
+from fpe_core.protocol import Kind, Reply, ReplyHeader, Request, RequestHeader
+from fpe_core.state import FlatState, Layout, TensorEntry
+from fpe_server.federation import Federation, FederationConfig, create, write_private
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def federation(tmp_path: Path) -> Federation:
+    return create(tmp_path / "fed", FederationConfig(port=free_port(), hosts=("fpe.example.org", "192.0.2.7")))
+
+
+@pytest.fixture
+def make_key(tmp_path: Path) -> Callable[..., Path]:
+    def make(name: str, curve: ec.EllipticCurve | None = None) -> Path:
+        key = ec.generate_private_key(curve or ec.SECP384R1())
+        path = tmp_path / name
+        path.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+            )
+        )
+        path.chmod(0o600)
+        public = path.with_suffix(".pub")
+        line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        public.write_bytes(line + b" someone@somewhere\n")
+        return public
+
+    return make
+
+
+@pytest.fixture
+def plan() -> StudyPlan:
+    return StudyPlan(name="trial", task="fpe", seed=7)
+
+
+@pytest.fixture
+def state() -> FlatState:
+    return FlatState(Layout((TensorEntry("w", (2, 3), "float32", "b"),)), np.arange(6, dtype=np.float32))
+
+
+@pytest.fixture
+def request_for(plan: StudyPlan, state: FlatState) -> Callable[..., Request]:
+    def make(round_number: int = 1) -> Request:
+        layout = state.layout.to_json()
+        return Request(RequestHeader(kind=Kind.TRAIN, plan=plan, round_number=round_number, layout=layout), state)
+
+    return make
+
+
+@pytest.fixture
+def echo() -> Callable[[Request], Reply]:
+    """A site that sends back the state it was sent."""
+
+    def answer(request: Request) -> Reply:
+        header = ReplyHeader(
+            kind=request.header.kind,
+            study_fingerprint=request.header.plan.fingerprint(),
+            round_number=request.header.round_number,
+        )
+        return Reply(header, request.state)
+
+    return answer
+
+
+@pytest.fixture
+def started_federation(federation: Federation) -> Federation:
+    """A federation with the secrets that a start makes."""
+    write_private(federation.token, b"token")
+    write_private(federation.executor_secret, b"secret")
+    return federation
