@@ -23,7 +23,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9")
 DASHES = ("none", "6 3", "6 3 2 3", "2 3")
 """Dash patterns in the notation of SVG: lengths of line and gap in turn."""
 POOLED = "All sites together"
-ROC_SIZE_IN, LEARNING_SIZE_IN = (5.4, 5.4), (4.1, 3.3)
+ROC_SIZE_IN, LEARNING_SIZE_IN = (4.8, 4.8), (4.1, 3.3)
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
