@@ -37,6 +37,9 @@ from fpe_client.bundle import PINNED_SHA256
 from fpe_core.errors import BundleRefused, ClockSkewed, KeyNotAdmitted, ServerUnreachable
 
 IDLE_POLL_S = 0.2
+REFUSAL_LINGER_S = 4.0
+"""A ServerApp that uses Flower's own waiting asks for replies every 3 s."""
+
 _MAIN_LOOP = "flwr.supernode.start_client_internal"
 _COMMAND = "flwr.supernode.cli.flower_supernode"
 
@@ -216,8 +219,10 @@ def _pin_bundles(loop: Any, on_connected: Callable[[int], None]) -> _PinnedBundl
             on_connected(node_id)
 
             def receive_unless_refused() -> Any:
-                # The reply that refuses a bundle has been sent by the time the loop asks for more.
+                # The reply that refuses a bundle has been sent by the time the loop asks for more. A server forgets
+                # the replies of a node that has left, so stay until it has asked for them.
                 if verify.refused:
+                    time.sleep(REFUSAL_LINGER_S)
                     raise BundleRefused
                 return receive()
 

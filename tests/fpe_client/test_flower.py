@@ -84,6 +84,7 @@ def fake_loop(receive: Any, get_fab: Any) -> Any:
 def test_only_a_pinned_bundle_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     good, bad = b"good", b"bad"
     monkeypatch.setattr(flower, "PINNED_SHA256", frozenset({hashlib.sha256(good).hexdigest()}))
+    monkeypatch.setattr(flower, "REFUSAL_LINGER_S", 0.0)
     connected: list[int] = []
     loop = fake_loop(lambda: "message", lambda content, _run: Fab("", content, {}))
     bundles = flower._pin_bundles(loop, connected.append)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+with warnings.catch_warnings():
+    # typer 0.20 touches two names that click 8.5 has deprecated; Flower 1.41 allows no newer typer.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import typer  # noqa: F401
 
 PROGRAMS = Path(sys.executable).parent
 DAY = datetime.timedelta(days=1)
@@ -130,6 +136,10 @@ class SuperLink:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def nodes(self) -> list[dict[str, Any]]:
+        listed: list[dict[str, Any]] = json.loads(self.flwr("supernode", "list", "test", "--format", "json"))["nodes"]
+        return listed
 
     def admit(self, public_key: Path, name: str) -> None:
         self.flwr("supernode", "register", str(public_key), "test", "--name", name)
@@ -296,4 +306,6 @@ def clean_up(site: Site) -> None:
 @pytest.fixture(scope="session")
 def site_tools() -> SimpleNamespace:
     """The helpers of this file, for tests that build their own fixtures."""
-    return SimpleNamespace(Site=Site, clean_up=clean_up, wait_until=wait_until, free_port=free_port)
+    return SimpleNamespace(
+        Site=Site, make_authority=make_authority, clean_up=clean_up, wait_until=wait_until, free_port=free_port
+    )
