@@ -3,7 +3,7 @@
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import nibabel
 import numpy as np
@@ -15,6 +15,8 @@ from fpe_core.data.phantoms.spec import Scanner
 from fpe_core.data.phantoms.template import FIRST_MM, STEP_MM
 from fpe_core.files import write_atomic
 
+nib: Any = nibabel
+"""nibabel's own type information is partial."""
 Matrix = NDArray[np.float64]
 _HEAD_CENTRE_MM: Final = np.array([0.0, -16.0, 6.0])
 _DIRECTION: Final = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
@@ -98,7 +100,7 @@ def scan(volume: Float32, grid: Grid, pose: Pose, *, thickness_mm: float, outsid
 
 def save_image(path: Path, values: NDArray[np.int16] | Float32, grid: Grid) -> None:
     """Write NIfTI with scanner coordinates; the same voxels give the same bytes."""
-    image = nibabel.Nifti1Image(values, grid.affine_ras)
+    image = nib.Nifti1Image(values, grid.affine_ras)
     image.header.set_xyzt_units("mm")
     image.set_sform(grid.affine_ras, 1)
     image.set_qform(grid.affine_ras, 1)

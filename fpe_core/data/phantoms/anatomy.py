@@ -64,7 +64,7 @@ class Head:
     """Tissue fractions of one patient on the template grid's axes, float32, and the warp that made them.
 
     Attributes:
-        grey, white, csf, bone, soft, fat, eyes: fraction of each voxel, 0 to 1; the remainder is air.
+        grey, white, csf, bone, soft, fat, eyes: fraction of each voxel, 0 to 1; what remains outside the skin is air.
         lesion: white-matter hyperintensity, 0 to 1 on top of the tissue.
         core: acute core, 0 to 1 on top of the tissue.
         core_ml: volume of the core, in ml.
@@ -99,28 +99,21 @@ def build_head(
     """
     template, warp = load_template(), Warp.draw(rng)
     places = warp.template_coordinates()
-    index = (places - np.array(FIRST_MM, np.float32)[:, None, None, None]) / np.array(STEP_MM, np.float32)[
-        :, None, None, None
-    ]
+    index = (places - _column(FIRST_MM)) / _column(STEP_MM)
     grey, white, outside, inside, ventricle = _sampled(template, index)
-    brain = np.clip(0.5 - outside / 2.0, 0, 1)
-    widening = max(0.0, (age_years - 60) / 100)
-    ventricle_mm = float(np.clip(6 * widening + 0.6 * rng.standard_normal(), 0, 3.5))
-    widened = np.clip((ventricle_mm - ventricle) / 1.5 + 0.5, 0, 1) if ventricle_mm > 0.1 else 0.0
-    kept = 1 - widened * (grey + white > 0)
-    sulcal = float(np.clip(0.6 * widening + 0.08 * rng.standard_normal(), 0, 0.5))
-    grey, white = grey * kept * (1 - sulcal * np.clip(1 - grey - white, 0, 1) * 2).clip(0, 1), white * kept
-    bone, soft, fat = _shell(places, outside, inside)
-    eyes = _eyes(places)
-    tissue = grey + white
+    grey, white = _atrophied(grey, white, ventricle, rng, age_years)
+    skin = np.clip(0.5 + inside / 2, 0, 1).astype(np.float32)
+    bone, soft, fat = _shell(places, outside, inside, skin)
+    eyes = _eyes(places) * np.clip(soft + fat, 0, 1)
+    soft, fat, tissue = soft * (1 - eyes), fat * (1 - eyes), grey + white
     core = _core(places, tissue, rng, core_ml=core_ml, side=side, site=site, patchiness=patchiness)
     return Head(
         grey=grey,
         white=white,
-        csf=np.clip(brain - tissue, 0, 1),
+        csf=np.clip(skin - tissue - bone - soft - fat - eyes, 0, 1),
         bone=bone,
-        soft=soft * (1 - eyes),
-        fat=fat * (1 - eyes),
+        soft=soft,
+        fat=fat,
         eyes=eyes,
         lesion=_lesions(white, ventricle, rng, age_years),
         core=core,
@@ -129,20 +122,45 @@ def build_head(
     )
 
 
+def _column(values: tuple[float, ...]) -> Float32:
+    return np.array(values, np.float32)[:, None, None, None]
+
+
+def _atrophied(
+    grey: Float32, white: Float32, ventricle: Float32, rng: np.random.Generator, age_years: float
+) -> tuple[Float32, Float32]:
+    """Tissue next to the ventricles and in the depth of the sulci gives way to CSF from about 60 years on."""
+    widening = max(0.0, (age_years - 60) / 100)
+    ventricle_mm = float(np.clip(6 * widening + 0.6 * rng.standard_normal(), 0, 3.5))
+    sulcal = float(np.clip(0.6 * widening + 0.08 * rng.standard_normal(), 0, 0.5))
+    kept = 1 - np.clip((ventricle_mm - ventricle) / 1.5 + 0.5, 0, 1) * (ventricle_mm > 0.1)
+    narrowed = np.clip(1 - 2 * sulcal * np.clip(1 - grey - white, 0, 1), 0, 1)
+    return grey * kept * narrowed, white * kept
+
+
 def _sampled(template: Template, index: Float32) -> list[Float32]:
-    maps = (
-        (template.grey, 0.0),
-        (template.white, 0.0),
-        (template.outside_brain_mm, 60.0),
-        (template.inside_head_mm, -60.0),
-        (template.to_ventricle_mm, 99.0),
-    )
-    return [ndimage.map_coordinates(values, index, order=1, cval=fill, output=np.float32) for values, fill in maps]
+    """Grey, white, distance outside the brain, distance inside the skin, distance to the ventricles, warped."""
+    inside = ndimage.map_coordinates(template.inside_head_mm, index, order=1, cval=-60.0, output=np.float32)
+    # More than half of the grid is air, where nothing else needs to be known.
+    head = inside > -4.0
+    here = index[:, head]
+
+    def within_head(values: Float32, elsewhere: float) -> Float32:
+        warped = np.full(inside.shape, np.float32(elsewhere))
+        warped[head] = ndimage.map_coordinates(values, here, order=1, cval=elsewhere, output=np.float32)
+        return warped
+
+    return [
+        within_head(template.grey, 0.0),
+        within_head(template.white, 0.0),
+        within_head(template.outside_brain_mm, 60.0),
+        inside,
+        within_head(template.to_ventricle_mm, 99.0),
+    ]
 
 
-def _shell(places: Float32, outside: Float32, inside: Float32) -> tuple[Float32, Float32, Float32]:
+def _shell(places: Float32, outside: Float32, inside: Float32, skin: Float32) -> tuple[Float32, Float32, Float32]:
     """Bone, soft tissue and fat around the brain: 1 mm of CSF, 6 mm of skull, then scalp; below the skull base neck."""
-    skin = np.clip(0.5 + inside / 2, 0, 1)
     out_of_brain = np.clip(outside / 2.0 + 0.5, 0, 1)
     skull_base = np.clip((places[2] + 66) / 6, 0, 1)
     bone = np.clip((outside - 1.0) / 2, 0, 1) * np.clip((7.5 - outside) / 2, 0, 1) * skull_base * skin
@@ -190,5 +208,5 @@ def _lesions(white: Float32, ventricle: Float32, rng: np.random.Generator, age_y
     load = float(np.clip((age_years - 50) / 40 + 0.3 * rng.standard_normal(), 0, 1.2))
     patches = SmoothField.draw(rng, components=1, length_mm=10.0).on_grid(grid_axes())[0]
     caps = np.clip((3.0 * load - ventricle) / 2, 0, 1)
-    spots = np.clip((patches - 2.6 + 0.8 * load) * 2, 0, 1)
+    spots = np.clip((patches - 2.9 + 0.9 * load) * 2, 0, 1)
     return np.asarray(np.maximum(caps, spots) * (white > 0.6) * min(load, 1.0), dtype=np.float32)

@@ -1,5 +1,6 @@
 """Clinical and outcome columns of phantom patients, drawn to the papers' tables and consistent with the label."""
 
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -10,22 +11,38 @@ from fpe_core.data.phantoms.latents import AGE_MEAN_YEARS, AGE_SD_YEARS, LATENTS
 from fpe_core.data.phantoms.spec import CaseMix, Modality
 
 Cell = str | int | float
-_UCLA_MR: Final = {
-    "sex_f": 0.566, "iv_thrombolysis": 0.230, "unwitnessed_onset": 0.276, "hypertension": 0.60,
-    "diabetes": 0.25, "smoker": 0.20,
-    "nihss": (1, 8, 15, 19, 36), "onset_to_image_min": (30, 123, 167, 255, 1200), "aspects": (3, 7, 8, 9, 10),
-    "tmax6": (5, 60, 100, 155, 350),
-}  # fmt: skip
-_UCLA_CT: Final = {
-    **_UCLA_MR, "sex_f": 0.533, "iv_thrombolysis": 0.339, "unwitnessed_onset": 0.211,
-    "nihss": (1, 11, 16, 21, 38), "onset_to_image_min": (20, 83, 113, 191, 1000),
-}  # fmt: skip
-_VALL_DHEBRON: Final = {
-    "sex_f": 0.543, "iv_thrombolysis": 0.372, "unwitnessed_onset": 0.366, "hypertension": 0.399,
-    "diabetes": 0.264, "smoker": 0.233,
-    "nihss": (0, 9, 15, 20, 40), "onset_to_image_min": (20, 90, 150, 300, 1300), "aspects": (4, 8, 9, 10, 10),
-    "tmax6": (5, 61, 102, 155, 350),
-}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Cohort:
+    """Frequencies of the yes-or-no columns; minimum, quartiles, median and maximum of the others."""
+
+    female: float
+    iv_thrombolysis: float
+    unwitnessed_onset: float
+    hypertension: float
+    diabetes: float
+    smoker: float
+    nihss: tuple[float, ...]
+    onset_to_image_min: tuple[float, ...]
+    aspects: tuple[float, ...]
+    tmax_over_6_s_ml: tuple[float, ...] = (5, 61, 102, 155, 350)
+
+
+# AJNR 2024, table 1, prints no vascular risk factors and no ASPECTS: those are typical values.
+_UCLA_MR: Final = _Cohort(
+    female=0.566, iv_thrombolysis=0.230, unwitnessed_onset=0.276, hypertension=0.60, diabetes=0.25, smoker=0.20,
+    nihss=(1, 8, 15, 19, 36), onset_to_image_min=(30, 123, 167, 255, 1200), aspects=(3, 7, 8, 9, 10),
+)  # fmt: skip
+_UCLA_CT: Final = replace(
+    _UCLA_MR, female=0.533, iv_thrombolysis=0.339, unwitnessed_onset=0.211,
+    nihss=(1, 11, 16, 21, 38), onset_to_image_min=(20, 83, 113, 191, 1000),
+)  # fmt: skip
+# EJR 2025, table 1; the time from onset is not printed there.
+_VALL_DHEBRON: Final = _Cohort(
+    female=0.543, iv_thrombolysis=0.372, unwitnessed_onset=0.366, hypertension=0.399, diabetes=0.264, smoker=0.233,
+    nihss=(0, 9, 15, 20, 40), onset_to_image_min=(20, 90, 150, 300, 1300), aspects=(4, 8, 9, 10, 10),
+)  # fmt: skip
 # Reperfusion grades by outcome group (AJNR 2024, table 1): unsuccessful; success after more passes; at the first.
 _GRADES: Final = {
     "mr": ({"0": 11, "1": 2, "2a": 15}, {"2b": 37, "2c": 12, "3": 8}, {"2b": 31, "2c": 14, "3": 22}),
@@ -41,28 +58,28 @@ def clinical_cells(
     table = _VALL_DHEBRON if task == "rlvo" else _UCLA_CT if modality == "ct" else _UCLA_MR
     latent = dict(zip(LATENTS, latents.tolist(), strict=True))
 
-    def happens(column: str) -> int:
-        return int(rng.random() < table[column])
+    def happens(frequency: float) -> int:
+        return int(rng.random() < frequency)
 
-    unwitnessed = happens("unwitnessed_onset")
-    minutes = round(_quantile(rng.standard_normal(), table["onset_to_image_min"]))
+    unwitnessed = happens(table.unwitnessed_onset)
+    minutes = round(_quantile(rng.standard_normal(), table.onset_to_image_min))
     site = rng.choice(["m1", "m2", "ica"], p=[mix.m1_share, mix.m2_share, 1 - mix.m1_share - mix.m2_share])
     return {
         "age_years": round(float(np.clip(AGE_MEAN_YEARS + AGE_SD_YEARS * latent["age"], 18, 99))),
-        "sex": "F" if happens("sex_f") else "M",
-        "nihss": round(_quantile(latent["nihss"], table["nihss"])),
-        "aspects": round(_quantile(-0.7 * latent["core"] + 0.7 * rng.standard_normal(), table["aspects"])),
+        "sex": "F" if happens(table.female) else "M",
+        "nihss": round(_quantile(latent["nihss"], table.nihss)),
+        "aspects": round(_quantile(-0.7 * latent["core"] + 0.7 * rng.standard_normal(), table.aspects)),
         "onset_to_image_min": "" if unwitnessed else minutes,
         "unwitnessed_onset": unwitnessed,
-        "iv_thrombolysis": happens("iv_thrombolysis"),
-        "hypertension": happens("hypertension"),
+        "iv_thrombolysis": happens(table.iv_thrombolysis),
+        "hypertension": happens(table.hypertension),
         "dyslipidaemia": int(latent["dyslipidaemia"]),
-        "diabetes": happens("diabetes"),
+        "diabetes": happens(table.diabetes),
         "atrial_fibrillation": int(latent["atrial_fibrillation"]),
-        "smoker": happens("smoker"),
+        "smoker": happens(table.smoker),
         "occlusion_side": str(rng.choice(["left", "right"])),
         "occlusion_site": str(site),
-        **_perfusion(latent, table["tmax6"], rng),
+        **_perfusion(latent, table.tmax_over_6_s_ml, rng),
     }
 
 

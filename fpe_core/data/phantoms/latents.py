@@ -54,7 +54,7 @@ class Link:
     def log_odds(self, latents: FloatArray, *, shift: float = 0.0) -> FloatArray:
         """`(N,)` log odds of `(N, len(LATENTS))` latents, moved by a site's shift."""
         weights = np.array([self.coefficients.get(name, 0.0) for name in LATENTS])
-        return latents @ weights + self.intercept + shift
+        return np.asarray(latents @ weights + self.intercept + shift)
 
 
 _MR: Final = {

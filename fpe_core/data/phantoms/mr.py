@@ -86,7 +86,7 @@ def _flair(head: Head, findings: MrFindings, occlusion: Occlusion) -> Float32:
     values = _mixed(head, _FLAIR)
     values *= 1 + (findings.core_flair - 1) * head.core + 0.7 * head.lesion
     bright = _slow_vessels(head, findings.slow_flow, occlusion)
-    return np.maximum(values, 1.9 * bright)
+    return np.asarray(np.maximum(values, 1.9 * bright), dtype=np.float32)
 
 
 def _slow_vessels(head: Head, share: float, occlusion: Occlusion) -> Float32:
@@ -141,7 +141,7 @@ def _noisy(signal: Float32, sigma: float, rng: np.random.Generator) -> Float32:
     """Rician: the magnitude of the signal with Gaussian noise of `sigma` in both channels."""
     real = signal + np.float32(sigma) * rng.standard_normal(signal.shape, dtype=np.float32)
     imaginary = np.float32(sigma) * rng.standard_normal(signal.shape, dtype=np.float32)
-    return np.hypot(real, imaginary)
+    return np.asarray(np.hypot(real, imaginary), dtype=np.float32)
 
 
 def _stored(values: Float32) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:

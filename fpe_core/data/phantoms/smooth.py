@@ -35,7 +35,7 @@ class SmoothField:
         """`(components, X, Y, Z)` float32 on the grid that three coordinate vectors in mm span."""
         bases = [self._basis(axis, values).astype(np.float32) for axis, values in enumerate(axes)]
         weights = self.coefficients.astype(np.float32)
-        return np.einsum("cijk,ix,jy,kz->cxyz", weights, *bases, optimize="optimal")
+        return np.asarray(np.einsum("cijk,ix,jy,kz->cxyz", weights, *bases, optimize="optimal"), dtype=np.float32)
 
     def at(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """`(N, components)` at `(N, 3)` points in mm."""

@@ -7,7 +7,7 @@ built from distances, since the template ends at the brain.
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import nibabel
 import nilearn
@@ -17,6 +17,8 @@ from scipy import ndimage
 
 from fpe_core.data.phantoms.smooth import Axes, Float32
 
+nib: Any = nibabel
+"""nibabel's own type information is partial."""
 STEP_MM: Final = (2.0, 2.0, 3.0)
 FIRST_MM: Final = (-98.0, -138.0, -108.0)
 SHAPE: Final = (99, 123, 72)
@@ -45,7 +47,10 @@ class Template:
 
 def grid_axes() -> Axes:
     """Coordinates of the template grid's voxel centres along x, y and z, in mm."""
-    x, y, z = (first + step * np.arange(size) for first, step, size in zip(FIRST_MM, STEP_MM, SHAPE, strict=True))
+    x, y, z = (
+        np.asarray(first + step * np.arange(size), dtype=np.float64)
+        for first, step, size in zip(FIRST_MM, STEP_MM, SHAPE, strict=True)
+    )
     return x, y, z
 
 
@@ -54,7 +59,8 @@ def load_template() -> Template:
     """Build the template; takes about a second, once per process."""
     grey, white = (_resampled(name) for name in _GREY_WHITE)
     t1 = _resampled("t1")
-    axes = np.meshgrid(*grid_axes(), indexing="ij", sparse=True)
+    x, y, z = np.ix_(*grid_axes())
+    axes: Axes = (x, y, z)
     brain = ndimage.binary_fill_holes(t1 > 0.05)
     hull = ndimage.binary_closing(np.pad(brain, 8), ndimage.generate_binary_structure(3, 1), iterations=6)[
         8:-8, 8:-8, 8:-8
@@ -75,7 +81,7 @@ def eyes_mm() -> NDArray[np.float64]:
 def _resampled(name: str) -> Float32:
     """One of nilearn's maps on the template grid, scaled to 0..1."""
     folder = Path(nilearn.__file__).parent / "datasets" / "data"
-    image = nibabel.load(folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz")
+    image = nib.load(folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz")
     values = np.asarray(image.dataobj, dtype=np.float32) / 255.0
     smoothed = ndimage.gaussian_filter(values, [0.7, 0.7, 1.1])
     offset = np.linalg.solve(image.affine, [*FIRST_MM, 1.0])[:3]
@@ -90,13 +96,13 @@ def _signed_distance(mask: NDArray[np.bool_]) -> Float32:
     return np.asarray(outward - inward, dtype=np.float32)
 
 
-def _face_and_neck(axes: list[NDArray[np.float64]]) -> NDArray[np.bool_]:
+def _face_and_neck(axes: Axes) -> NDArray[np.bool_]:
     x, y, z = axes
     face = (x / 62) ** 2 + ((y - 42) / 48) ** 2 + ((z + 70) / 58) ** 2 < 1
     neck = ((x / 58) ** 2 + ((y + 28) / 62) ** 2 < 1) & (z < -55)
     return np.asarray(face | neck)
 
 
-def _within(axes: list[NDArray[np.float64]], box: tuple[tuple[float, float], ...]) -> NDArray[np.bool_]:
+def _within(axes: Axes, box: tuple[tuple[float, float], ...]) -> NDArray[np.bool_]:
     sides = [(low <= axis) & (axis <= high) for axis, (low, high) in zip(axes, box, strict=True)]
     return np.asarray(sides[0] & sides[1] & sides[2])
