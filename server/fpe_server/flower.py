@@ -114,7 +114,8 @@ def route_paths(superlink: AsgiApp) -> set[str]:
     from fastapi.routing import iter_route_contexts
 
     app: Any = superlink
-    return {context.route.path for context in iter_route_contexts(app.routes)}
+    routes: list[Any] = [context.route for context in iter_route_contexts(app.routes)]
+    return {route.path for route in routes}
 
 
 def _factories_with_weights_in_memory(database: str, federation_manager: Any) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ from fpe_server.flower import environment
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
-PORT_WAIT_S = 10.0
+PORT_WAIT_S = 6.0
 MAX_LOG_BYTES = 20_000_000
 
 
