@@ -25,6 +25,7 @@ HINTS = {
     "FPE-218": "add the missing sequence, or choose a recipe without it",
     "FPE-219": "look at the image: a very tilted or cut-off head cannot be registered",
     "FPE-220": "look at the image: the brain could not be told from the rest",
+    "FPE-221": "see the case's log in the folder logs/ beside the preprocessed cases, and report it",
 }
 
 

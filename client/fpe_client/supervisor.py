@@ -160,7 +160,7 @@ class Supervisor:
         work = read_work(self._paths.work)
         self._view.work(work)
         answers = self._watch.server_answers
-        if answers is not None and answers != self._server_answers:
+        if self._connected_as and answers is not None and answers != self._server_answers:
             if self._server_answers is not None or not answers:
                 self._view.say("the server answers again" if answers else "the server does not answer; waiting for it")
             self._server_answers = answers
