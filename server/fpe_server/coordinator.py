@@ -125,9 +125,12 @@ class Coordinator:
         self._superlink.wait_until_healthy(lambda: not self._stopping.is_set())
         if self._stopping.is_set():
             return
-        self._control = Control(self._federation)
-        reconcile(self._federation, self._control)
         self._started_at = self._last_answer = time.monotonic()
+        self._control = Control(self._federation)
+        try:
+            reconcile(self._federation, self._control)
+        except httpx.TransportError:
+            return  # it died at once; the loop replaces it
         self._reporter.say(f"the federation is open on port {self._federation.config.port}")
 
     def _superlink_is_well(self) -> bool:

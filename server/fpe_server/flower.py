@@ -185,11 +185,12 @@ def node_key(openssh: bytes) -> bytes:
     return content
 
 
-def assume_task_identity() -> None:
+def assume_task_identity(*, run_id: int = 1) -> None:
     """Let this process build Flower messages without a SuperLink that gave it a task."""
     from flwr.supercore.task_identity import TaskIdentity
 
-    TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
+    TaskIdentity.task_id = TaskIdentity.node_id = 1
+    TaskIdentity.run_id = run_id
 
 
 def end_with_parent(parent_pid: int) -> None:

@@ -74,16 +74,19 @@ class StudyRun:
         state = self.state()
         if state.round > self._round_at_submission:
             self._submissions = 0
-        self._submissions += 1
         self._round_at_submission = state.round
-        if self._submissions > MAX_SUBMISSIONS:
+        if self._submissions >= MAX_SUBMISSIONS:
             raise FederationError(
                 f"the study's ServerApp ended {MAX_SUBMISSIONS} times in a row without finishing a round",
                 hint=f"what happened is in {self.folder / ERROR_LOG}",
             )
         if state.status == "failed":
             begin_again(self.folder)
-        self._run_id = control.start_run({"run-folder": str(self.folder)})
+        try:
+            self._run_id = control.start_run({"run-folder": str(self.folder)})
+        except httpx.HTTPStatusError as error:
+            raise FederationError(f"the SuperLink refused the study (HTTP {error.response.status_code})") from None
+        self._submissions += 1
         say(f"study {self.folder.name!r} submitted")
 
     def _server_app_end(self, control: Control) -> str | None:
