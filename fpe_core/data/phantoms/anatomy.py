@@ -1,7 +1,7 @@
 """One patient's head: the template deformed, with the age's atrophy and an acute core."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from scipy import ndimage
 from fpe_core.data.phantoms.smooth import Float32, SmoothField
 from fpe_core.data.phantoms.template import FIRST_MM, SHAPE, STEP_MM, Template, eyes_mm, grid_axes, load_template
 
+Real = TypeVar("Real", Float32, NDArray[np.float64])
 VOXEL_ML: Final = float(np.prod(STEP_MM)) / 1000
 _DEFORMATION_MM: Final = 2.5
 # Centre and radii in MNI mm of the tissue that is lost first, for the occluded vessel on the right (x > 0).
@@ -27,7 +28,7 @@ class Warp:
 
     Attributes:
         scale: `(3,)` head size along x, y and z; 1 is the template's.
-        field: displacement in units of `_DEFORMATION_MM`.
+        field: displacement before it is bounded and scaled to mm.
     """
 
     scale: NDArray[np.float64]
@@ -38,13 +39,12 @@ class Warp:
         """Head size ±8 %, mostly the same along all axes."""
         size = np.clip(1 + 0.03 * rng.standard_normal(), 0.92, 1.08)
         scale = np.clip(size + 0.015 * rng.standard_normal(3), 0.9, 1.1)
-        return cls(scale, SmoothField.draw(rng, components=3, length_mm=45.0))
+        return cls(scale, SmoothField.draw(rng, components=3, length_mm=60.0))
 
     def template_coordinates(self) -> Float32:
         """`(3, X, Y, Z)` template place in mm of every voxel of the patient's grid."""
         axes = grid_axes()
-        places = self.field.on_grid(axes)
-        places *= np.float32(_DEFORMATION_MM)
+        places = _displacement_mm(self.field.on_grid(axes))
         for axis, values in enumerate(axes):
             shape = [1, 1, 1]
             shape[axis] = -1
@@ -55,7 +55,7 @@ class Warp:
         """`(N, 3)` patient places in mm of `(N, 3)` template places, by fixed-point iteration."""
         patient = template_mm * self.scale
         for _ in range(6):
-            patient = (template_mm - _DEFORMATION_MM * self.field.at(patient)) * self.scale
+            patient = (template_mm - _displacement_mm(self.field.at(patient))) * self.scale
         return np.asarray(patient)
 
 
@@ -102,10 +102,11 @@ def build_head(
     index = (places - _column(FIRST_MM)) / _column(STEP_MM)
     grey, white, outside, inside, ventricle = _sampled(template, index)
     grey, white = _atrophied(grey, white, ventricle, rng, age_years)
+    tissue = grey + white
     skin = np.clip(0.5 + inside / 2, 0, 1).astype(np.float32)
-    bone, soft, fat = _shell(places, outside, inside, skin)
-    eyes = _eyes(places) * np.clip(soft + fat, 0, 1)
-    soft, fat, tissue = soft * (1 - eyes), fat * (1 - eyes), grey + white
+    bone, soft, fat = _shell(places, outside, inside, np.clip(skin - tissue, 0, 1))
+    eyeballs = _eyes(places)
+    eyes, soft, fat = eyeballs * (soft + fat), soft * (1 - eyeballs), fat * (1 - eyeballs)
     core = _core(places, tissue, rng, core_ml=core_ml, side=side, site=site, patchiness=patchiness)
     return Head(
         grey=grey,
@@ -120,6 +121,13 @@ def build_head(
         core_ml=float(core.sum()) * VOXEL_ML,
         warp=warp,
     )
+
+
+def _displacement_mm(field: Real) -> Real:
+    """At most twice `_DEFORMATION_MM`, so that no skull is dented."""
+    bounded: Real = np.tanh(field / 2)
+    bounded *= 2 * _DEFORMATION_MM
+    return bounded
 
 
 def _column(values: tuple[float, ...]) -> Float32:
@@ -159,12 +167,14 @@ def _sampled(template: Template, index: Float32) -> list[Float32]:
     ]
 
 
-def _shell(places: Float32, outside: Float32, inside: Float32, skin: Float32) -> tuple[Float32, Float32, Float32]:
-    """Bone, soft tissue and fat around the brain: 1 mm of CSF, 6 mm of skull, then scalp; below the skull base neck."""
-    out_of_brain = np.clip(outside / 2.0 + 0.5, 0, 1)
+def _shell(places: Float32, outside: Float32, inside: Float32, free: Float32) -> tuple[Float32, Float32, Float32]:
+    """Bone, soft tissue and fat around the brain: 1 mm of CSF, 6 mm of skull, then scalp; below the skull base neck.
+
+    `free` is what brain tissue leaves of each voxel inside the skin; what these three leave of it is CSF.
+    """
     skull_base = np.clip((places[2] + 66) / 6, 0, 1)
-    bone = np.clip((outside - 1.0) / 2, 0, 1) * np.clip((7.5 - outside) / 2, 0, 1) * skull_base * skin
-    rest = np.clip(skin * out_of_brain - bone, 0, 1) * np.clip((outside - 1.0) / 2, 0, 1)
+    bone = np.clip((outside - 1.0) / 2, 0, 1) * np.clip((7.5 - outside) / 2, 0, 1) * skull_base * free
+    rest = (free - bone) * np.clip((outside - 1.0) / 2, 0, 1)
     fat_share = np.clip((9.0 - np.abs(inside - 3.0) * 4) / 4, 0, 1) * 0.9
     return bone, rest * (1 - fat_share), rest * fat_share
 

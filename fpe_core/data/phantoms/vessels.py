@@ -161,8 +161,9 @@ def paint(
     reach = np.ceil(radius_mm.max() / spacing_mm + 0.5).astype(int)
     offsets = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), axis=-1).reshape(-1, 3)
     index = np.rint(points).astype(int)[:, None, :] + offsets
-    gap_mm = np.clip(np.abs(index - points[:, None, :]) - 0.5, 0, None) * spacing_mm
     finest = spacing_mm.min()
+    # Along a thick axis any place within the slice counts as its centre.
+    gap_mm = np.clip(np.abs(index - points[:, None, :]) * spacing_mm - (spacing_mm - finest) / 2, 0, None)
     covered = np.clip((radius_mm[:, None] - np.linalg.norm(gap_mm, axis=-1)) / finest + 0.5, 0, 1)
     thin = np.minimum(1.0, 2 * radius_mm / spacing_mm.max())
     inside = np.all((index >= 0) & (index < np.array(shape)), axis=-1) & (covered > 0)
