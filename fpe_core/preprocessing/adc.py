@@ -16,17 +16,18 @@ _UNITS = ((0.15, 6.0, 1.0), (150.0, 6000.0, 1e-3), (0.15e-3, 6e-3, 1e3))
 def normalise_adc_unit(adc: Volume) -> tuple[Volume, float]:
     """ADC in 10⁻³ mm²/s whatever unit it was stored in, and the factor that was applied.
 
-    The median of the positive voxels tells the units apart: brain lies at 0.6-3 × 10⁻³ mm²/s.
+    The 90th percentile of the positive voxels tells the units apart: it lies in brain or CSF, at 0.6-3 × 10⁻³ mm²/s,
+    whether the air around is zero or noise.
 
     Raises:
         CaseModalityWrong: the values fit none of the three units.
     """
     positive = adc.data_xyz[adc.data_xyz > 0]
-    level = float(np.median(positive)) if positive.size else 0.0
+    level = float(np.percentile(positive, 90)) if positive.size else 0.0
     for low, high, factor in _UNITS:
         if low <= level <= high:
             return adc.with_data(np.clip(adc.data_xyz * np.float32(factor), 0.0, MAX_ADC_1E3)), factor
-    raise CaseModalityWrong(f"adc: a median of {level:g} fits neither 10⁻⁶, 10⁻³ nor plain mm²/s")
+    raise CaseModalityWrong(f"adc: a 90th percentile of {level:g} fits neither 10⁻⁶, 10⁻³ nor plain mm²/s")
 
 
 def adc_from_b_values(b0: Volume, b1000: Volume) -> Volume:

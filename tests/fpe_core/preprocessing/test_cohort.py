@@ -1,0 +1,234 @@
+"""Cohorts: quarantine, cache, and what is left after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from fpe_core.config.recipe import recipe_named
+from fpe_core.errors import CaseTableInvalid, DataError
+from fpe_core.imaging.content import file_sha256
+from fpe_core.imaging.nifti import write_volume
+from fpe_core.imaging.volume import Volume
+from fpe_core.preprocessing import crew, worker
+from fpe_core.preprocessing.cache import HashIndex
+from fpe_core.preprocessing.case import CaseFiles
+from fpe_core.preprocessing.cohort import preprocess_cohort, read_manifest, read_quarantine
+from fpe_core.preprocessing.crew import run_tasks
+from fpe_core.preprocessing.processed import ProcessedCase
+from fpe_core.preprocessing.worker import Task, run_task
+
+MR = recipe_named("mnt-dl-mr-small")
+
+
+@pytest.fixture
+def good(scanner, tmp_path) -> Path:
+    return scanner.save(tmp_path / "good.nii.gz", "dwi", spacing_mm=(4.0, 4.0, 6.0))
+
+
+def broken_cases(good: Path, folder: Path) -> dict[str, tuple[Path, str]]:
+    """One file for each way in which a case can be broken, and its reason code."""
+    scan = nibabel.load(good)
+    data = np.asarray(scan.dataobj, dtype=np.float32)
+
+    def save(name: str, values: np.ndarray, affine=scan.affine) -> Path:
+        nibabel.save(nibabel.Nifti1Image(values, affine), folder / f"{name}.nii.gz")
+        return folder / f"{name}.nii.gz"
+
+    hole = data.copy()
+    hole[9, 9, 9] = np.nan
+    truncated = folder / "truncated.nii.gz"
+    truncated.write_bytes(good.read_bytes()[:2000])
+    return {
+        "missing": (folder / "nowhere.nii.gz", "FPE-211"),
+        "truncated": (truncated, "FPE-212"),
+        "four-d": (save("four-d", np.stack([data, data], -1)), "FPE-213"),
+        "empty": (save("empty", np.zeros_like(data)), "FPE-214"),
+        "nan": (save("nan", hole), "FPE-215"),
+        "tiny": (save("tiny", data, scan.affine @ np.diag([0.02, 0.02, 0.02, 1])), "FPE-216"),
+        "ct-as-mr": (save("ct-as-mr", np.where(data > 100, 35, -1000).astype(np.float32)), "FPE-217"),
+    }
+
+
+@pytest.mark.integration
+def test_broken_cases_are_set_aside_with_their_reason_and_a_second_run_computes_nothing(good, tmp_path):
+    broken = broken_cases(good, tmp_path)
+    cases = [CaseFiles(name, {"dwi": path}) for name, (path, _) in broken.items()]
+    cases += [CaseFiles("good", {"dwi": good}), CaseFiles("only-ct", {"ncct": good})]
+    calls = []
+    out = tmp_path / "out"
+    report = preprocess_cohort(cases, MR, out, jobs=1, progress=lambda *call: calls.append(call))
+    expected = {name: code for name, (_, code) in broken.items()} | {"only-ct": "FPE-218"}
+    assert report.quarantined == read_quarantine(out) == expected
+    assert (report.done, report.cached) == (1, 0)
+    assert [call[0] for call in calls] == list(range(1, len(cases) + 1))
+    assert {call[2]: call[3] for call in calls} == {**expected, "good": None}
+
+    entry = json.loads((out / "manifest.json").read_text())["cases"]["good"]
+    file = read_manifest(out, MR)["good"]
+    assert file_sha256(file) == entry["sha256"]
+    assert ProcessedCase.load(file).provenance.recipe_fingerprint == entry["recipe_fingerprint"]
+    assert (out / "qc" / f"{file.stem}.png").stat().st_size > 10_000
+    assert read_manifest(out, recipe_named("mnt-dl-mr")) == {}
+
+    written = file.stat().st_mtime_ns
+    again = preprocess_cohort(cases, MR, out, jobs=1, progress=None)
+    assert (again.done, again.cached, again.quarantined) == (0, 1, expected)
+    assert file.stat().st_mtime_ns == written
+    assert again.seconds < 0.5
+
+
+@pytest.mark.integration
+def test_other_content_is_another_file_and_a_lost_file_is_made_again(good, scanner, tmp_path):
+    out = tmp_path / "out"
+    cases = [CaseFiles("a", {"dwi": good})]
+    preprocess_cohort(cases, MR, out, jobs=1, progress=None)
+    first = read_manifest(out, MR)["a"]
+    content = first.read_bytes()
+    first.write_bytes(content[:1000])
+    assert preprocess_cohort(cases, MR, out, jobs=1, progress=None).done == 1
+    assert first.read_bytes() == content
+    scanner.save(good, "dwi", spacing_mm=(4.0, 4.0, 6.0), seed=1)
+    assert preprocess_cohort(cases, MR, out, jobs=1, progress=None).done == 1
+    assert read_manifest(out, MR)["a"] != first
+
+
+SCRIPT = """
+    import sys
+    from pathlib import Path
+    from fpe_core.config.recipe import recipe_named
+    from fpe_core.preprocessing.case import CaseFiles
+    from fpe_core.preprocessing.cohort import preprocess_cohort
+
+    if __name__ == "__main__":
+        cases = [CaseFiles(path.stem, {"dwi": path}) for path in sorted(Path(sys.argv[1]).glob("*.nii.gz"))]
+        say = lambda done, total, case_id, code: print(case_id, code, flush=True)
+        report = preprocess_cohort(cases, recipe_named("mnt-dl-mr-small"), Path(sys.argv[2]), jobs=1, progress=say)
+        print("report", report.done, report.cached, len(report.quarantined))
+"""
+
+
+@pytest.mark.integration
+def test_after_a_kill_only_the_case_in_flight_is_lost(scanner, tmp_path):
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    for number in range(4):
+        scanner.save(scans / f"case-{number}.nii.gz", "dwi", spacing_mm=(4.0, 4.0, 6.0), seed=number)
+    script = tmp_path / "run.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    command = [sys.executable, str(script), str(scans), str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as runner:
+        assert runner.stdout is not None
+        assert runner.stdout.readline().strip() == "case-0.nii None"
+        assert runner.stdout.readline().strip() == "case-1.nii None"
+        runner.send_signal(signal.SIGKILL)
+    assert not (out / "manifest.json").exists()
+    time.sleep(2.0)  # the worker that the kill orphaned may still write the case it was at
+    survivors = {path.name for path in (out / "cases").iterdir()}
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+    done, cached, quarantined = (int(word) for word in second.stdout.split("report ")[1].split())
+    assert cached >= 2
+    assert (done + cached, quarantined) == (4, 0)
+    assert survivors - {path.name for path in (out / "cases").iterdir() if path.suffix == ".safetensors"} <= {
+        name for name in survivors if name.startswith(".unfinished-")
+    }
+    assert not list(out.rglob(".unfinished-*"))
+    assert len(read_manifest(out, MR)) == 4
+
+
+def task_for(case_id: str, path: Path, folder: Path) -> Task:
+    names = [folder / f"{case_id}{ending}" for ending in (".safetensors", ".png", ".log")]
+    return Task(CaseFiles(case_id, {"dwi": path}), MR, *names)
+
+
+def die_or_answer(connection) -> None:
+    """A worker that is killed by some cases, hangs in others, and answers the rest."""
+    while True:
+        try:
+            case_id = connection.recv().files.case_id
+        except EOFError:
+            return
+        if case_id == "fatal":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if case_id == "endless":
+            time.sleep(60)
+        connection.send(worker.Outcome(case_id))
+
+
+@pytest.mark.integration
+def test_a_worker_that_dies_or_hangs_costs_its_own_case_only(monkeypatch, tmp_path):
+    monkeypatch.setattr(crew, "serve", die_or_answer)
+    tasks = [task_for(name, tmp_path, tmp_path) for name in ("a", "fatal", "b", "endless", "c")]
+    started = time.monotonic()
+    outcomes = {outcome.case_id: outcome for outcome in run_tasks(tasks, jobs=1, deadline_s=4.0)}
+    assert {name: outcome.code for name, outcome in outcomes.items()} == {
+        "a": None,
+        "fatal": "FPE-221",
+        "b": None,
+        "endless": "FPE-221",
+        "c": None,
+    }
+    assert "code -9" in outcomes["fatal"].message
+    assert "longer than" in outcomes["endless"].message
+    assert time.monotonic() - started < 30
+
+
+def test_an_unexpected_error_goes_to_a_local_log_only(monkeypatch, tmp_path, good):
+    import fpe_core.preprocessing.qc as qc
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("patient Smith")
+
+    monkeypatch.setattr(qc, "write_qc_picture", fail)
+    outcome = run_task(task_for("a", good, tmp_path))
+    assert outcome.code == "FPE-221"
+    assert "Smith" not in outcome.message
+    assert "patient Smith" in (tmp_path / "a.log").read_text()
+
+
+def test_same_ids_and_a_busy_folder_are_refused(good, tmp_path):
+    import fcntl
+
+    twice = [CaseFiles("a", {"dwi": good})] * 2
+    with pytest.raises(CaseTableInvalid, match="twice"):
+        preprocess_cohort(twice, MR, tmp_path / "out", jobs=1, progress=None)
+    (tmp_path / "out").mkdir()
+    with (tmp_path / "out" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="another run"):
+            preprocess_cohort(twice[:1], MR, tmp_path / "out", jobs=1, progress=None)
+
+
+def test_the_index_notices_changes_and_mistrusts_fresh_files(tmp_path):
+    path, index_path = tmp_path / "scan", tmp_path / "index.json"
+    path.write_bytes(b"one")
+    index = HashIndex(index_path)
+    one = index.sha256(path)
+    index.save()
+    assert json.loads(index_path.read_text()) == {}
+    os.utime(path, (1e9, 1e9))
+    index.sha256(path)
+    index.save()
+    assert list(json.loads(index_path.read_text()).values()) == [one]
+    path.write_bytes(b"two")
+    assert HashIndex(index_path).sha256(path) != one
+    index_path.write_text("damaged")
+    assert HashIndex(index_path).sha256(path) == file_sha256(path)
+
+
+def test_an_index_entry_spares_reading_the_file(tmp_path):
+    path, index_path = tmp_path / "scan", tmp_path / "index.json"
+    write_volume(Volume(np.ones((4, 4, 4), np.float32), np.eye(4)), tmp_path / "a.nii")
+    path.write_bytes(b"one")
+    os.utime(path, (1e9, 1e9))
+    status = path.stat()
+    index_path.write_text(json.dumps({f"{path}|{status.st_size}|{status.st_mtime_ns}": "known"}))
+    assert HashIndex(index_path).sha256(path) == "known"
