@@ -49,6 +49,7 @@ def check_site(site_file: Path) -> Iterator[Finding]:
     yield Finding("configuration", "ok", f"{site_file} is valid for site {config.site}")
     for what, look in (
         ("case table", _case_table),
+        ("preprocessed", _preprocessed),
         ("disk", _disk),
         ("device", _device),
         ("private key", _key),
@@ -80,6 +81,20 @@ def _case_table(config: SiteConfig) -> Iterator[Finding]:
         yield Finding("image files", "fail", detail, "correct the table or bring the files", CaseFileMissing.exit_code)
     else:
         yield Finding("image files", "ok", "all are there")
+
+
+def _preprocessed(config: SiteConfig) -> Iterator[Finding]:
+    from fpe_core.config.recipe import recipe_named
+    from fpe_core.preprocessing.manifest import read_manifest, read_quarantine
+
+    recipe = recipe_named(config.preprocessing.recipe)
+    folder = SitePaths(config.state_dir).preprocessed(recipe.name)
+    ready, set_aside = len(read_manifest(folder, recipe)), len(read_quarantine(folder))
+    detail = f"{ready} cases are ready with {recipe.name}, {set_aside} were set aside"
+    if ready:
+        yield Finding("preprocessed", "ok", detail)
+    else:
+        yield Finding("preprocessed", "warn", detail, "run fpe-client preprocess before the first study")
 
 
 def _disk(config: SiteConfig) -> Iterator[Finding]:

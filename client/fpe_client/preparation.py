@@ -45,11 +45,10 @@ def prepare(site_file: Path, *, recipe_name: str | None, jobs: int | None, conso
         ConfigError, CaseTableInvalid: the site's files are wrong.
         NotEnoughCases: no case at all could be used.
     """
-    from fpe_core.preprocessing.cohort import preprocess_cohort
-
     from fpe_core.config.recipe import recipe_named
     from fpe_core.data.case_table import read_case_table
     from fpe_core.preprocessing.case import CaseFiles
+    from fpe_core.preprocessing.cohort import preprocess_cohort
 
     config = load_site(site_file)
     recipe = recipe_named(recipe_name or config.preprocessing.recipe)

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from fpe_client.gate_watch import gate_limit_s, stop_hanging_gates
 from fpe_client.link_state import Link, read_link
 from fpe_client.parent import adopt_orphans
 from fpe_client.paths import SitePaths
-from fpe_client.processes import Child, session_members
-from fpe_client.trainer_link import NUM_TRIES, Health, start_timeout_s
+from fpe_client.processes import Child
+from fpe_client.trainer_link import Health
 from fpe_client.view import View
 from fpe_client.watch import Watch
 from fpe_client.work_state import read_work, write_json
@@ -31,7 +32,6 @@ TICK_S = 0.2
 STOP_GRACE_S = 5.0
 START_LIMIT_S = 120.0
 """A trainer may take so long to come up, also where it may not be silent for so long afterwards."""
-GATE_COMMAND = "flwr-clientapp"
 _START_FAILURES: tuple[type[FpeError], ...] = (ConfigError, DataError, ModelError)
 
 
@@ -145,16 +145,11 @@ class Supervisor:
         raise kind(f"{kind.safe_sentence} {link.refusal}".strip(), hint=link.hint)
 
     def _look_after_gates(self) -> None:
-        """A gate that hangs would wedge its SuperNode for good; only SIGKILL frees it."""
         if self._node.pid is None:
             return
-        work = read_work(self._paths.work)
-        limit_s = gate_limit_s(self._config)
-        for pid, age_s in session_members(self._node.pid, GATE_COMMAND):
-            moved_s = time.time() - self._paths.work.stat().st_mtime if work and work.pid == pid else age_s
-            if min(age_s, moved_s) > limit_s:
-                self._view.say("a gate hangs; stopping it")
-                os.kill(pid, signal.SIGKILL)
+        limit_s = gate_limit_s(self._config.trainer.overdue_after_s)
+        for pid in stop_hanging_gates(self._node.pid, self._paths.work, limit_s=limit_s):
+            self._view.say(f"a gate hung and was stopped (process {pid})")
 
     def _show(self) -> None:
         work = read_work(self._paths.work)
@@ -196,12 +191,6 @@ class Supervisor:
         for child in (self._node, self._trainer):
             child.stop(grace_s=STOP_GRACE_S)
         self._write_status("stopped")
-
-
-def gate_limit_s(config: SiteConfig) -> float:
-    """Longest time without progress that a healthy gate can show: waiting for the trainer twice, then for a step."""
-    overdue_s = config.trainer.overdue_after_s
-    return overdue_s + NUM_TRIES * start_timeout_s(overdue_s) + 10.0
 
 
 @contextmanager

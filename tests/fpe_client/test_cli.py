@@ -113,6 +113,7 @@ def test_check_says_everything_that_is_wrong_and_leaves_with_the_first_code(site
     verdicts = {what: finding["verdict"] for what, finding in findings.items()}
     assert verdicts["configuration"] == verdicts["case table"] == verdicts["disk"] == "ok"
     assert verdicts["image files"] == verdicts["private key"] == verdicts["CA certificate"] == "fail"
+    assert verdicts["preprocessed"] == "warn"
     assert "3 image files are missing" in findings["image files"]["detail"]
     assert "fpe-client keygen" in findings["private key"]["hint"]
     for finding in findings.values():
