@@ -187,8 +187,8 @@ class _Round:
         if not ready:
             return
         messages = [self._message(errand) for errand in ready]
-        now = time.time()
         accepted = self._exchange._push(messages)
+        now = time.time()
         for errand, message in zip(ready, messages, strict=True):
             message_id = message.metadata.message_id
             if message_id in accepted:

@@ -29,12 +29,13 @@ from flwr.proto.control_pb2 import (
     StopRunRequest,
     UnregisterNodeRequest,
 )
-from flwr.proto.node_pb2 import NodeInfo
+from flwr.proto.node_pb2 import NodeInfo as NodeInfo
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
+from flwr.supercore.run import Run as Run
 
 from fpe_server.federation import FOLDER_VARIABLE, Federation
 from fpe_server.gate import AsgiApp

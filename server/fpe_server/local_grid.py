@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from flwr.app import Error, Message, RecordDict
-from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
-from flwr.supercore.run import Run
 
 from fpe_core.protocol import Reply, Request
-from fpe_server.flower import assume_task_identity
+from fpe_server.flower import NodeInfo, Run, assume_task_identity
 from fpe_server.records import reply_to_record, request_from_record
 
 Site = Callable[[Message], Message]
