@@ -33,6 +33,8 @@ class View:
         """Show the request in work; None or a finished one ends the bar."""
         if work is None or not work.active:
             self._end(work)
+        elif not work.step.total:
+            return  # it waits for the trainer; there is nothing to show yet
         elif self._console.is_terminal:
             self._move_bar(work)
         else:

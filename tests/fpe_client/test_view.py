@@ -29,7 +29,10 @@ def shown(*states: Work | None, terminal: bool = False) -> str:
 
 def test_a_log_gets_one_line_for_each_stage_and_end() -> None:
     evaluating = replace(WORK, step=Step("evaluate", 1, 4))
-    lines = shown(evaluating, replace(evaluating, step=Step("evaluate", 2, 4)), WORK, WORK, DONE, DONE).splitlines()
+    waiting = replace(WORK, step=Step("waiting", 0, 0))
+    lines = shown(
+        waiting, evaluating, replace(evaluating, step=Step("evaluate", 2, 4)), WORK, WORK, DONE, DONE
+    ).splitlines()
     assert [line[9:] for line in lines] == [
         "round 3/10 of pilot: evaluate 1/4",
         "round 3/10 of pilot: train 5/20",
