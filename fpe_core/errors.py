@@ -40,6 +40,7 @@
     │   ├── SiteLost
     │   ├── SiteOverdue
     │   ├── StudyRefused
+    │   ├── StudyMismatch
     │   ├── CheckpointUnreadable
     │   ├── ServerNotRunning
     │   ├── ServerAlreadyRunning
@@ -279,6 +280,11 @@ class SiteOverdue(FederationError):
 class StudyRefused(FederationError):
     code = "FPE-604"
     safe_sentence = "The site's policy does not allow this study."
+
+
+class StudyMismatch(FederationError):
+    code = "FPE-613"
+    safe_sentence = "The site preprocesses or labels its cases differently from the study's plan."
 
 
 class CheckpointUnreadable(FederationError):

@@ -151,6 +151,20 @@ class Request:
         return self.state.values if self.state else None
 
     @classmethod
+    def about(
+        cls,
+        kind: Kind,
+        plan: StudyPlan,
+        state: FlatState | None = None,
+        *,
+        round_number: int = 0,
+        split: SplitName | None = None,
+    ) -> "Request":
+        """A question of `kind` about the model `state` in the study `plan`."""
+        layout = state.layout.to_json() if state else None
+        return cls(RequestHeader(kind=kind, plan=plan, round_number=round_number, split=split, layout=layout), state)
+
+    @classmethod
     def from_parts(cls, header_json: str | bytes, values: FloatArray | None) -> "Request":
         """Read a request that arrived as header and array.
 

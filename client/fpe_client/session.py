@@ -1,0 +1,97 @@
+"""What a site's trainer holds between messages: the cases, the device, the network."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fpe_core.config.recipe import recipe_named
+from fpe_core.config.site import SiteConfig
+from fpe_core.config.study import StudyPlan
+from fpe_core.data.case_table import CaseRow, read_case_table
+from fpe_core.data.dataset import CaseDataset, LabelledCase, SplitCases
+from fpe_core.data.labels import label_of
+from fpe_core.data.splits import split_patients
+from fpe_core.errors import NotEnoughCases, StudyRefused
+from fpe_core.models.planned import planned_model
+from fpe_core.preprocessing.cohort import read_manifest, read_quarantine
+from fpe_core.seeds import derive_seed
+from fpe_core.training.device import choose_device
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StudyCases:
+    """A site's cohort for one study."""
+
+    splits: SplitCases
+    quarantined: dict[str, int]
+    synthetic: bool
+
+
+class SiteSession:
+    """Data, device and model of one site. Kept for as long as the trainer lives.
+
+    Args:
+        config: the site's configuration, with absolute paths.
+    """
+
+    def __init__(self, config: SiteConfig) -> None:
+        self.config = config
+        self.device = choose_device(config.trainer.device)
+        self.cases = lru_cache(maxsize=4)(self._cases)
+        self.model = lru_cache(maxsize=1)(self._model)
+
+    def admit(self, plan: StudyPlan) -> None:
+        """Refuse a study that the site's policy does not allow.
+
+        Raises:
+            StudyRefused: the task is not on the site's list.
+        """
+        if plan.task not in self.config.policy.tasks:
+            raise StudyRefused(
+                f"policy.tasks allows {', '.join(self.config.policy.tasks)}; the study asks for {plan.task}",
+                hint="add the task to policy.tasks in the site file if the hospital agrees",
+            )
+
+    def _model(self, plan: StudyPlan) -> nn.Module:
+        # channels-last is the faster layout of the folded slices, on CPUs too.
+        return planned_model(plan).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _cases(self, plan: StudyPlan) -> StudyCases:
+        """Find the preprocessed, labelled cases and split them by patient."""
+        folder = self.config.state_dir / "preprocessed" / plan.recipe
+        table = read_case_table(self.config.data.cases)
+        files = read_manifest(folder, recipe_named(plan.recipe))
+        usable = [
+            (row, label, files[row.case_id])
+            for row in table.rows
+            if row.case_id in files
+            and (label := label_of(plan.task, row)) is not None
+            and set(plan.model.sequences) <= set(row.available_sequences)
+        ]
+        log.info("%d of %d cases are usable for %s", len(usable), len(table.rows), plan.name)
+        if not usable:
+            raise NotEnoughCases(
+                f"none of {len(table.rows)} cases is preprocessed with {plan.recipe}, labelled for {plan.task} "
+                f"and complete in {', '.join(plan.model.sequences)}",
+                hint=f"run fpe-client preprocess --site FILE --recipe {plan.recipe}",
+            )
+        return StudyCases(self._split(plan, usable), dict(Counter(read_quarantine(folder).values())), table.synthetic)
+
+    def _split(self, plan: StudyPlan, usable: list[tuple[CaseRow, int, Path]]) -> SplitCases:
+        labels: dict[str, int] = {}
+        for row, label, _ in usable:
+            labels[row.patient_id] = max(label, labels.get(row.patient_id, 0))
+        split_of = split_patients(labels, plan.split, seed=derive_seed(plan.seed, "split", self.config.site))
+
+        def dataset(split: str) -> CaseDataset:
+            chosen = [LabelledCase(file, label) for row, label, file in usable if split_of[row.patient_id] == split]
+            return CaseDataset(chosen, plan.model.sequences)
+
+        return SplitCases(dataset("train"), dataset("validation"), dataset("test"))

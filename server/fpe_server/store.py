@@ -1,0 +1,115 @@
+"""The run folder: everything a study leaves on the coordinator's disk.
+
+RUN_FOLDER/
+├── study.yaml             the plan
+├── state.json             how it stands now
+├── events.jsonl           what happened, one line each
+├── checkpoints/           the study's memory
+├── results.json           when finished
+├── model.safetensors      the chosen model
+└── report.html
+"""
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
+
+from fpe_core.errors import FpeError
+from fpe_core.evaluation.results import StudyResults, save_results
+from fpe_core.files import write_atomic
+from fpe_core.protocol import Reply
+from fpe_core.state import FlatState
+from fpe_server.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+
+
+@dataclass
+class RunState:
+    """What `state.json` says; people and programs poll it."""
+
+    status: str = "waiting"
+    round: int = 0
+    rounds: int = 0
+    sites: dict[str, str] = field(default_factory=dict)
+    message: str = ""
+    code: str | None = None
+
+
+class RunFolder:
+    """Writes and reads one study's run folder.
+
+    Args:
+        path: the folder; it must exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.state = RunState()
+        self._checkpoints = path / "checkpoints"
+        self._checkpoints.mkdir(mode=0o700, exist_ok=True)
+
+    def tell(self, message: str, *, sites: dict[str, str] | None = None, **changes: str | int | None) -> None:
+        """Update `state.json` and note the change in `events.jsonl`."""
+        self.state.message = message
+        if sites is not None:
+            self.state.sites = dict(sites)
+        for name, value in changes.items():
+            setattr(self.state, name, value)
+        self._note("state", message=message, **changes)
+        self._write_state()
+
+    def site_answered(self, site: str, reply: Reply) -> None:
+        """Note that a site answered, or why it did not."""
+        failure = reply.header.failure
+        self.state.sites[site] = f"failed:{failure.code}" if failure else "answered"
+        self._note(
+            "reply",
+            site=site,
+            kind=reply.header.kind,
+            round=reply.header.round_number,
+            code=failure.code if failure else None,
+        )
+        self._write_state()
+
+    def refused(self, site: str, error: FpeError) -> None:
+        """Note that a site's answer cannot be used."""
+        self.state.sites[site] = f"failed:{error.code}"
+        self._note("refused", site=site, code=error.code, reason=str(error))
+        self._write_state()
+
+    def fail(self, error: FpeError) -> None:
+        """Note that the study ended with an error."""
+        self.tell(str(error), status="failed", code=error.code)
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep where the study stands; see `checkpoint.save_checkpoint`."""
+        save_checkpoint(self._checkpoints, checkpoint)
+
+    def load_checkpoint(self, study_fingerprint: str) -> Checkpoint | None:
+        """Where the study stood; see `checkpoint.load_checkpoint`."""
+        return load_checkpoint(self._checkpoints, study_fingerprint)
+
+    def save_model(self, state: FlatState, metadata: dict[str, str]) -> str:
+        """Write `model.safetensors`, one tensor per name; returns the file's sha256."""
+        tensors = {
+            entry.name: np.rint(state[entry.name]).astype(np.int64) if entry.dtype == "int64" else state[entry.name]
+            for entry in state.layout.entries
+        }
+        content = save(tensors, metadata=metadata)
+        write_atomic(self.path / "model.safetensors", content)
+        return hashlib.sha256(content).hexdigest()
+
+    def save_results(self, results: StudyResults) -> None:
+        """Write `results.json`."""
+        save_results(results, self.path / "results.json")
+
+    def _write_state(self) -> None:
+        write_atomic(self.path / "state.json", json.dumps(asdict(self.state)).encode())
+
+    def _note(self, event: str, **what: str | int | None) -> None:
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"time": round(time.time(), 3), "event": event, **what}) + "\n")
