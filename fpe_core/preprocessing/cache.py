@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from fpe_core.config.recipe import PreprocessingRecipe
 from fpe_core.errors import CaseFileMissing
 from fpe_core.imaging.content import file_sha256
-from fpe_core.preprocessing.processed import write_json_atomically
+from fpe_core.preprocessing.processed import write_private
 
 _FRESH_NS = 2_000_000_000
 """A file changed less than two seconds before it was hashed may change again within its clock's tick: not indexed."""
@@ -46,7 +46,7 @@ class HashIndex:
 
     def save(self) -> None:
         """Write the entries that were asked for; those of vanished or changed files are dropped."""
-        write_json_atomically(self._path, self._used)
+        write_private(self._path, json.dumps(self._used, indent=1, sort_keys=True).encode())
 
 
 def case_key(inputs: Mapping[str, str], recipe: PreprocessingRecipe) -> str:

@@ -41,6 +41,7 @@ __all__ = ["CohortReport", "Progress", "preprocess_cohort", "read_manifest", "re
 Progress = Callable[[int, int, str, str | None], None]
 """Called after each case with: cases done, cases in all, the case's id, and its reason code if it was set aside."""
 
+_LOCK = ".lock"
 _TRY_AGAIN = {CaseFileMissing.code, CaseProcessingFailed.code}
 """Reasons that may be gone next time; the others follow from the files' content, which the key stands for."""
 
@@ -208,11 +209,12 @@ def _refuse_same_ids(cases: Sequence[CaseFiles]) -> None:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which the system lets go when the process dies, and clear what a killed run left."""
-    with (folder / ".lock").open("w") as lock:
+    with (folder / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DataError(f"another run is preprocessing into {folder}", hint="wait for it, or stop it") from None
-        for leftover in folder.rglob(".unfinished-*"):
-            leftover.unlink(missing_ok=True)
+        for leftover in folder.rglob(".*"):
+            if leftover.name != _LOCK:
+                leftover.unlink(missing_ok=True)
         yield

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from fpe_core.config.base import FrozenModel
 from fpe_core.config.recipe import PreprocessingRecipe
 from fpe_core.errors import DataError
-from fpe_core.preprocessing.processed import write_atomically
+from fpe_core.preprocessing.processed import write_private
 
 MANIFEST = "manifest.json"
 QUARANTINE = "quarantine.json"
@@ -110,5 +110,5 @@ def read_quarantine(folder: Path) -> dict[str, str]:
 
 def write_lists(folder: Path, manifest: Manifest, quarantine: Quarantine) -> None:
     """Write both, each atomically."""
-    write_atomically(folder / MANIFEST, (manifest.model_dump_json(indent=1) + "\n").encode())
-    write_atomically(folder / QUARANTINE, (quarantine.model_dump_json(indent=1) + "\n").encode())
+    write_private(folder / MANIFEST, (manifest.model_dump_json(indent=1) + "\n").encode())
+    write_private(folder / QUARANTINE, (quarantine.model_dump_json(indent=1) + "\n").encode())

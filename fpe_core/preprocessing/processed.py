@@ -1,8 +1,5 @@
 """A case ready for the network, and the one file that holds it."""
 
-import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from safetensors.numpy import save as safetensors_bytes
 
 from fpe_core.config.base import FrozenModel
 from fpe_core.errors import CaseFileUnreadable
+from fpe_core.files import write_atomic
 from fpe_core.imaging.volume import Array, Matrix
 
 _METADATA_KEY = "provenance"
@@ -71,7 +69,7 @@ class ProcessedCase:
 
     def save(self, path: Path) -> None:
         """Write the file; it is there in full or not at all."""
-        write_atomically(path, self.to_bytes())
+        write_private(path, self.to_bytes())
 
     @classmethod
     def load(cls, path: Path) -> "ProcessedCase":
@@ -104,24 +102,10 @@ def is_intact(path: Path) -> bool:
         return False
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Temporary file, fsync, rename: after a crash `path` is the old file or the new one."""
+def write_private(path: Path, content: bytes) -> None:
+    """`write_atomic`, readable by the owner only: everything made from scans is a patient's. Makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json_atomically(path: Path, content: object) -> None:
-    """Sorted, indented JSON through `write_atomically`."""
-    write_atomically(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+    write_atomic(path, content, mode=0o600)
 
 
 def _under(prefix: str, tensors: dict[str, NDArray[np.generic]]) -> dict[str, NDArray]:  # type: ignore[type-arg]

@@ -12,7 +12,7 @@ from scipy import ndimage
 from fpe_core.config.recipe import Grid
 from fpe_core.imaging.template import load_template
 from fpe_core.imaging.volume import Array, Mask
-from fpe_core.preprocessing.processed import ProcessedCase, write_atomically
+from fpe_core.preprocessing.processed import ProcessedCase, write_private
 from fpe_core.preprocessing.quality import template_on
 
 Rgb = NDArray[np.uint8]
@@ -45,7 +45,7 @@ def write_qc_picture(case: ProcessedCase, path: Path) -> None:
     _write_labels(image, case)
     content = BytesIO()
     image.save(content, format="PNG", compress_level=3)
-    write_atomically(path, content.getvalue())
+    write_private(path, content.getvalue())
 
 
 def _grid_of(case: ProcessedCase) -> Grid:

@@ -61,12 +61,12 @@ def run_task(task: Task) -> Outcome:
 
 def _preprocess(task: Task) -> Outcome:
     from fpe_core.preprocessing.case import preprocess_case
-    from fpe_core.preprocessing.processed import write_atomically
+    from fpe_core.preprocessing.processed import write_private
     from fpe_core.preprocessing.qc import write_qc_picture
 
     case = preprocess_case(task.files, task.recipe)
     write_qc_picture(case, task.picture_path)
     content = case.to_bytes()
-    write_atomically(task.case_path, content)
+    write_private(task.case_path, content)
     sha256 = hashlib.sha256(content).hexdigest()
     return Outcome(task.files.case_id, None, "", sha256, case.provenance.qc, case.seconds)
