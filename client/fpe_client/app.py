@@ -14,6 +14,7 @@ from flwr.clientapp import ClientApp
 from fpe_client import audit
 from fpe_client.egress import screen
 from fpe_client.environment import SITE_FILE_VARIABLE
+from fpe_client.parent import die_with_parent
 from fpe_client.paths import SitePaths
 from fpe_client.records import MESSAGE_TYPES, plain_header, record_from_reply, request_from_record
 from fpe_client.trainer_link import ask_trainer
@@ -31,6 +32,7 @@ app = ClientApp()
 def relay(message: Message, _context: Context) -> Message:
     """Hand a message to the trainer and its screened reply to Flower."""
     try:
+        die_with_parent()
         return Message(_answer(message), reply_to=message)
     except Exception as error:  # Flower would send the text of anything that is raised here
         log.exception("the gate failed")

@@ -13,6 +13,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from flwr.supernode.nodestate import NodeStateFactory
 
 from fpe_client.bundle import PINNED_SHA256
+from fpe_client.parent import PARENT_VARIABLE
 from fpe_core.errors import BundleRefused, ClockSkewed, KeyNotAdmitted, ServerUnreachable
 
 IDLE_POLL_S = 0.2
@@ -41,6 +43,7 @@ REFUSAL_LINGER_S = 4.0
 """A ServerApp that uses Flower's own waiting asks for replies every 3 s."""
 
 _MAIN_LOOP = "flwr.supernode.start_client_internal"
+_EXECUTOR = "flwr.supercore.cli.flower_superexec"
 _COMMAND = "flwr.supernode.cli.flower_supernode"
 
 
@@ -245,9 +248,14 @@ def _start_executor(home: Path, port: int, secret: bytes) -> "subprocess.Popen[b
     secret_file.unlink(missing_ok=True)
     with os.fdopen(os.open(secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(secret)
-    command = ["flower-superexec", "--insecure", "--runtime-api-address", f"127.0.0.1:{port}"]
-    command += ["--superexec-auth-secret-file", str(secret_file), "--parent-pid", str(os.getpid())]
-    return subprocess.Popen(command)
+    command = [sys.executable, "-m", "fpe_client.executor", "--insecure"]
+    command += ["--runtime-api-address", f"127.0.0.1:{port}", "--superexec-auth-secret-file", str(secret_file)]
+    return subprocess.Popen(command, env={**os.environ, PARENT_VARIABLE: str(os.getpid())})
+
+
+def run_executor() -> None:
+    """Flower's executor with this process's arguments. Returns only by SystemExit."""
+    importlib.import_module(_EXECUTOR).flower_superexec()
 
 
 def _free_port() -> int:

@@ -5,14 +5,20 @@ import os
 import signal
 import time
 
+PARENT_VARIABLE = "FPE_PARENT_PID"
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent() -> None:
-    """Ask the kernel for SIGKILL when the parent goes, and go at once when it has gone already."""
+    """Ask the kernel for SIGKILL when the parent goes, and go at once when it has gone already.
+
+    The parent says who it is in the environment; what this process starts in turn has another parent, so the word is
+    taken out.
+    """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    expected = os.environ.get("FPE_PARENT_PID")
+    expected = os.environ.pop(PARENT_VARIABLE, None)
     if expected is not None and os.getppid() != int(expected):
         os._exit(1)
 

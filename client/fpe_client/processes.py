@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fpe_client.parent import bury_group
+from fpe_client.parent import PARENT_VARIABLE, bury_group
 
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
@@ -67,7 +67,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment, "FPE_PARENT_PID": str(os.getpid())},
+                env={**os.environ, **self.environment, PARENT_VARIABLE: str(os.getpid())},
                 start_new_session=True,
             )
         self._started_at = self.clock()

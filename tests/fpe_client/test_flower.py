@@ -71,6 +71,14 @@ def test_the_local_server_takes_what_it_is_given() -> None:
     assert set(re.findall(r"config\.(\w+)", source)) == used
 
 
+def test_the_executor_has_its_options() -> None:
+    module = importlib.import_module("flwr.supercore.cli.flower_superexec")
+    options = ["--insecure", "--runtime-api-address", "127.0.0.1:1", "--superexec-auth-secret-file", "secret"]
+    parsed = module._parse_args().parse_args(options)
+    assert parsed.superexec_auth_secret_file == "secret"
+    assert parsed.parent_pid is None
+
+
 def fake_loop(receive: Any, get_fab: Any) -> Any:
     """A module with the two names that are replaced; nothing of Flower's own is touched."""
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from fpe_client.parent import adopt_orphans
 from fpe_client.processes import Child, session_members
 
 pytestmark = pytest.mark.integration
@@ -46,6 +46,19 @@ def until_ended(child: Child) -> int:
         assert time.monotonic() < end
         time.sleep(0.01)
     return code
+
+
+def until_gone(pid: int) -> None:
+    """Not there any more, or dead and waiting for its new parent."""
+    end = time.monotonic() + 5
+    while True:
+        try:
+            if not Path(f"/proc/{pid}/cmdline").read_bytes():
+                return
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_pauses_grow_and_a_long_life_forgives_them(make_child: Callable[..., Child]) -> None:
@@ -91,7 +104,6 @@ def test_its_words_go_to_its_log(make_child: Callable[..., Child], tmp_path: Pat
 
 
 def test_what_it_started_goes_with_it(make_child: Callable[..., Child]) -> None:
-    adopt_orphans()
     child = make_child("parent")
     child.start()
     session = child.pid
@@ -104,7 +116,7 @@ def test_what_it_started_goes_with_it(make_child: Callable[..., Child]) -> None:
     assert 0 <= age_s < 10
     os.kill(session, signal.SIGKILL)
     assert until_ended(child) == -signal.SIGKILL
-    assert not Path(f"/proc/{grandchild}").exists()
+    until_gone(grandchild)
 
 
 def test_a_large_log_is_put_aside(make_child: Callable[..., Child], tmp_path: Path) -> None:
@@ -132,15 +144,9 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
         "print('x', flush=True)\n"
         "time.sleep(600)\n"
     )
-    import subprocess
-
     done = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, timeout=20, check=False)
     assert done.returncode == -signal.SIGKILL
-    orphan = Path(f"/proc/{int(done.stdout)}/cmdline")
-    end = time.monotonic() + 5
-    while orphan.exists() and orphan.read_bytes():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until_gone(int(done.stdout))
     late = subprocess.run(
         [sys.executable, "-c", "from fpe_client.parent import die_with_parent; die_with_parent()"],
         env={"FPE_PARENT_PID": "1"},
