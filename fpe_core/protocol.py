@@ -18,7 +18,7 @@ from fpe_core.state import FlatState, FloatArray, Layout
 
 PROTOCOL_VERSION = 1
 NUM_SCORE_BINS = 200
-"""Predicted probabilities leave a site only as counts in so many equal bins of [0, 1]."""
+"""Predicted probabilities leave a site only as counts in so many fixed bins of [0, 1]."""
 
 SplitName = Literal["train", "validation", "test"]
 Count = Annotated[int, Field(ge=0)]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fpe_core.errors import NotEnoughCases
-from fpe_core.evaluation.scores import Counts, pool_counts, roc_curve
+from fpe_core.evaluation.scores import SCORE_EDGES, Counts, pool_counts, roc_curve
 from fpe_core.protocol import NUM_SCORE_BINS
 
 
@@ -65,9 +65,9 @@ def rates_at(threshold: float, *, positive: Counts, negative: Counts) -> Thresho
         NotEnoughCases: a class has no case.
         ValueError: `threshold` is no bin edge, so that counts cannot tell.
     """
-    edge = round(threshold * NUM_SCORE_BINS)
-    if not 0 <= edge <= NUM_SCORE_BINS or abs(threshold * NUM_SCORE_BINS - edge) > 1e-6:
-        raise ValueError(f"threshold should be a multiple of 1/{NUM_SCORE_BINS} in [0, 1], got {threshold}")
+    edge = int(np.argmin(np.abs(SCORE_EDGES - threshold)))
+    if abs(SCORE_EDGES[edge] - threshold) > 1e-12:
+        raise ValueError(f"threshold should be one of SCORE_EDGES, got {threshold}")
     curve = roc_curve(positive=positive, negative=negative)
     sensitivity = float(curve.true_positive_rate[NUM_SCORE_BINS - edge])
     specificity = float(1 - curve.false_positive_rate[NUM_SCORE_BINS - edge])

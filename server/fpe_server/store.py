@@ -16,7 +16,6 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 from safetensors.numpy import save
 
 from fpe_core.errors import FpeError
@@ -95,10 +94,7 @@ class RunFolder:
 
     def save_model(self, state: FlatState, metadata: dict[str, str]) -> str:
         """Write `model.safetensors`, one tensor per name; returns the file's sha256."""
-        tensors = {
-            entry.name: np.rint(state[entry.name]).astype(np.int64) if entry.dtype == "int64" else state[entry.name]
-            for entry in state.layout.entries
-        }
+        tensors = {entry.name: state[entry.name].astype(entry.dtype) for entry in state.layout.entries}
         content = save(tensors, metadata=metadata)
         write_atomic(self.path / "model.safetensors", content)
         return hashlib.sha256(content).hexdigest()

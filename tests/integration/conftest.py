@@ -69,9 +69,14 @@ def make_authority(folder: Path) -> Authority:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, folder.name)])
     usage = dict.fromkeys(
         (
-            "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
-            "encipher_only decipher_only"
-        ).split(),
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "encipher_only",
+            "decipher_only",
+        ),
         False,
     )
     certificate = (

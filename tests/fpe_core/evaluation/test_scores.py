@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from fpe_core.errors import NotEnoughCases
-from fpe_core.evaluation.scores import auc_from_counts, auc_interval, count_scores, pool_counts, quantise, roc_curve
+from fpe_core.evaluation.scores import (
+    SCORE_EDGES,
+    auc_from_counts,
+    auc_interval,
+    count_scores,
+    pool_counts,
+    quantise,
+    roc_curve,
+)
 from fpe_core.protocol import NUM_SCORE_BINS
 
 probability = st.floats(0, 1)
@@ -30,7 +38,24 @@ def delong_variance(positive: np.ndarray, negative: np.ndarray) -> float:
 
 
 def test_bins_are_closed_below_and_one_belongs_to_the_last() -> None:
-    assert quantise([0.0, 0.004999, 0.005, 0.5, 0.9999, 1.0]).tolist() == [0, 0, 1, 100, 199, 199]
+    assert quantise([0.0, SCORE_EDGES[1], np.nextafter(SCORE_EDGES[1], 0), 0.5, 1.0]).tolist() == [0, 1, 0, 100, 199]
+
+
+def test_edges_rise_from_zero_to_one_and_treat_both_classes_alike() -> None:
+    assert SCORE_EDGES[0] == 0
+    assert SCORE_EDGES[-1] == 1
+    assert (np.diff(SCORE_EDGES) > 0).all()
+    np.testing.assert_allclose(SCORE_EDGES, 1 - SCORE_EDGES[::-1], atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.1, 1.0, 5.0])
+def test_binning_costs_no_rank_worth_speaking_of_at_any_scale_of_the_logits(scale: float) -> None:
+    draw = np.random.default_rng(3)
+    labels = np.arange(400) % 2
+    probabilities = 1 / (1 + np.exp(-scale * (draw.standard_normal(400) + labels)))
+    positive, negative = count_scores(probabilities, labels)
+    exact = roc_auc_score(labels, probabilities)
+    assert auc_from_counts(positive=positive, negative=negative) == pytest.approx(exact, abs=0.01)
 
 
 @pytest.mark.parametrize("wrong", [-0.001, 1.001, float("nan"), float("inf")])
@@ -70,12 +95,16 @@ def test_area_under_the_curve_is_the_auc(positive: list[float], negative: list[f
 
 def test_points_of_the_curve_by_hand() -> None:
     curve = roc_curve(**counts([0.9, 0.6], [0.7, 0.1]))
-    at = {round(t, 3): (f, s) for t, f, s in zip(*vars(curve).values(), strict=True)}
-    assert at[1.0] == (0, 0)
-    assert at[0.8] == (0, 0.5)
-    assert at[0.65] == (0.5, 0.5)
-    assert at[0.5] == (0.5, 1)
-    assert at[0.0] == (1, 1)
+    points = list(zip(*vars(curve).values(), strict=True))
+
+    def at(threshold: float) -> tuple[float, float]:
+        return next((f, t) for edge, f, t in points if edge <= threshold)
+
+    assert at(1.0) == (0, 0)
+    assert at(0.8) == (0, 0.5)
+    assert at(0.65) == (0.5, 0.5)
+    assert at(0.5) == (0.5, 1)
+    assert at(0.0) == (1, 1)
 
 
 @fast

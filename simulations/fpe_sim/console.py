@@ -1,0 +1,49 @@
+"""What `fpe-sim` shows while it works: one bar for each stage at a terminal, plain lines anywhere else."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from fpe_client.console import words
+from fpe_server.progress import make_reporter
+from fpe_server.study_state import read_state
+
+_POLL_S = 0.5
+
+
+def say(text: str) -> None:
+    """Words for a person, on stderr."""
+    words().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def stage(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for one stage; yields the function to call with steps done and steps in all."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=words()) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def watched(run_folder: Path) -> Iterator[None]:
+    """Show how the study in `run_folder` stands, as `fpe-server start` does, until the block ends."""
+    over = threading.Event()
+
+    def watch() -> None:
+        with make_reporter() as reporter:
+            while not over.wait(_POLL_S):
+                state = read_state(run_folder)
+                if state.status != "waiting":
+                    reporter.show([], state)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()

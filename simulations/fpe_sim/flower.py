@@ -1,0 +1,104 @@
+"""The one place that touches Flower's simulation engine.
+
+`run_simulation` is deprecated, and its successor leaves a SuperLink running behind the user's back; the function below
+both of them runs server and Ray workers in one process tree. The Flower version is pinned, and a test runs this.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from flwr.app import Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+from flwr.simulation.run_simulation import _run_simulation
+from flwr.supercore.telemetry import EventType
+
+from fpe_core.errors import FederationError
+from fpe_sim.virtual_site import WHO
+
+_WHO_TIMEOUT_S = 300.0
+
+
+def quiet_environment(home: Path) -> dict[str, str]:
+    """Environment for Flower and Ray: nothing phones home, and nothing is written outside `home` and /tmp."""
+    return {
+        "FLWR_HOME": str(home),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+
+
+def simulate(
+    client_app: ClientApp,
+    main: Callable[[Grid], None],
+    *,
+    num_sites: int,
+    num_cpus: int,
+    gpus_per_site: float,
+    home: Path,
+) -> None:
+    """Run `main` with a grid of virtual sites on Ray, and return when it returns.
+
+    Args:
+        client_app: what each site does with a message.
+        main: the server's part.
+        num_sites: number of virtual sites.
+        num_cpus: CPUs that Ray may use; each site at work takes one.
+        gpus_per_site: share of a GPU that each site at work takes.
+        home: Flower's home folder.
+
+    Raises:
+        FpeError: what `main` raised.
+    """
+    os.environ.update(quiet_environment(home))
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    server_app = ServerApp()
+    raised: list[Exception] = []
+
+    @server_app.main()
+    def run(grid: Grid, _context: Context) -> None:
+        try:
+            main(grid)
+        except Exception as error:
+            # Flower would wrap it; the caller wants the error itself.
+            raised.append(error)
+            raise
+
+    try:
+        _run_simulation(
+            num_supernodes=num_sites,
+            exit_event=EventType.PYTHON_API_RUN_SIMULATION_LEAVE,
+            client_app=client_app,
+            server_app=server_app,
+            backend_config={
+                "init_args": {"num_cpus": num_cpus, "include_dashboard": False},
+                "client_resources": {"num_cpus": 1, "num_gpus": gpus_per_site},
+            },
+        )
+    except Exception:
+        if not raised:
+            raise
+    if raised:
+        raise raised[0]
+
+
+def names_of_nodes(grid: Grid, num_sites: int) -> dict[int, str]:
+    """Ask every virtual node which site it stands for.
+
+    Raises:
+        FederationError: not every node answered.
+    """
+    nodes = list(grid.get_node_ids())
+    questions = [Message(RecordDict(), dst_node_id=node, message_type=WHO) for node in nodes]
+    names = {
+        reply.metadata.src_node_id: str(reply.content.config_records["site"]["name"])
+        for reply in grid.send_and_receive(questions, timeout=_WHO_TIMEOUT_S)
+        if reply.has_content()
+    }
+    if len(names) != num_sites:
+        raise FederationError(f"{len(names)} of {num_sites} virtual sites answered", hint="see the log of the run")
+    return names

@@ -1,0 +1,116 @@
+"""Runs a scenario as one process tree: phantom hospitals, their preprocessing, and the study on Ray."""
+
+import os
+from pathlib import Path
+
+from flwr.serverapp import Grid
+
+from fpe_client.preparation import prepare
+from fpe_core.config.study import StudyPlan
+from fpe_core.errors import ConfigValueInvalid
+from fpe_core.evaluation.results import StudyResults
+from fpe_core.files import write_atomic
+from fpe_server.exchange import GridExchange
+from fpe_server.store import RunFolder
+from fpe_server.study import run_study
+from fpe_sim.console import say, stage, watched
+from fpe_sim.flower import names_of_nodes, simulate
+from fpe_sim.hospital import make_hospital
+from fpe_sim.publish import publish
+from fpe_sim.scenario import Scenario
+from fpe_sim.virtual_site import make_client_app
+
+_NO_SERVER = "localhost:1"
+"""Virtual sites have no server to connect to; their site file needs an address all the same."""
+
+
+def run_scenario(scenario: Scenario, out: Path, *, jobs: int, gpus_per_site: float = 0.0) -> StudyResults:
+    """Run `scenario`; what is in `out` already is kept, and an interrupted study goes on from its last round.
+
+    Args:
+        scenario: cohort and study.
+        out: gets hospitals/, run/ and what `publish` writes.
+        jobs: processes for phantoms, preprocessing and virtual sites.
+        gpus_per_site: share of a GPU for each virtual site at work.
+
+    Raises:
+        ConfigValueInvalid: `out` holds another study.
+        FpeError: the study failed.
+    """
+    run_folder = claim_folder(out, scenario.study)
+    site_files = make_hospitals(scenario, out, server=_NO_SERVER, jobs=jobs)
+    for site_file in site_files:
+        prepare_hospital(site_file, jobs)
+    study_on_ray(scenario.study, tuple(site_files), run_folder, num_cpus=jobs, gpus_per_site=gpus_per_site)
+    return publish(run_folder, [file.parent for file in site_files], out)
+
+
+def claim_folder(out: Path, plan: StudyPlan) -> Path:
+    """Make `out/run`, or find it again for the same plan."""
+    run_folder = out / "run"
+    run_folder.mkdir(parents=True, exist_ok=True)
+    written = run_folder / "plan.json"
+    content = plan.model_dump_json(indent=1).encode()
+    if written.exists() and written.read_bytes() != content:
+        raise ConfigValueInvalid(f"{out} holds another study", hint="give another --out, or delete that folder")
+    write_atomic(written, content)
+    return run_folder
+
+
+def make_hospitals(scenario: Scenario, out: Path, *, server: str, jobs: int) -> list[Path]:
+    """Make the scenario's hospitals under `out/hospitals`; returns their site files."""
+    site_files = []
+    for spec in scenario.cohort.hospitals():
+        with stage(f"phantoms at {spec.name}") as progress:
+            site_files.append(
+                make_hospital(
+                    out / "hospitals" / spec.name,
+                    spec,
+                    study_seed=scenario.study.seed,
+                    recipe=scenario.study.recipe,
+                    server=server,
+                    jobs=jobs,
+                    progress=progress,
+                )
+            )
+    return site_files
+
+
+def prepare_hospital(site_file: Path, jobs: int) -> None:
+    """Preprocess one hospital's cases, as `fpe-client preprocess` does."""
+    from fpe_client.console import words
+
+    say(f"preprocessing at {site_file.parent.name}")
+    prepare(site_file, recipe_name=None, jobs=jobs, console=words())
+
+
+def study_on_ray(
+    plan: StudyPlan, site_files: tuple[Path, ...], run_folder: Path, *, num_cpus: int, gpus_per_site: float
+) -> None:
+    """Run `plan` among the sites in `site_files`, each a virtual site on Ray.
+
+    Raises:
+        FpeError: the study failed.
+    """
+    num_sites = len(site_files)
+
+    def main(grid: Grid) -> None:
+        names = names_of_nodes(grid, num_sites)
+        run_study(plan, GridExchange(grid, site_names=names), RunFolder(run_folder))
+
+    # The spawned workers find the site files from wherever Ray starts them.
+    absolute = tuple(path.resolve() for path in site_files)
+    with watched(run_folder):
+        simulate(
+            make_client_app(absolute),
+            main,
+            num_sites=num_sites,
+            num_cpus=num_cpus,
+            gpus_per_site=gpus_per_site,
+            home=run_folder / "flwr",
+        )
+
+
+def default_jobs() -> int:
+    """As many processes as there are CPUs for this one."""
+    return len(os.sched_getaffinity(0))
