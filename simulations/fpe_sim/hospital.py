@@ -18,6 +18,7 @@ def make_hospital(
     recipe: str,
     server: str,
     jobs: int,
+    threads: int,
     progress: Progress | None = None,
 ) -> Path:
     """Write the hospital's scans, where they are not there yet, and its site file.
@@ -29,6 +30,7 @@ def make_hospital(
         recipe: name of the preprocessing recipe.
         server: host:port of the federation server.
         jobs: phantoms made side by side, and cases preprocessed side by side.
+        threads: CPU threads of the hospital's trainer.
         progress: called after each phantom.
 
     Returns:
@@ -48,7 +50,7 @@ def make_hospital(
                 "private_key": "site.key",
                 "state_dir": "state",
                 "data": {"cases": "data/cases.csv"},
-                "trainer": {"device": "auto"},
+                "trainer": {"device": "auto", "threads": threads},
                 "preprocessing": {"recipe": recipe, "jobs": jobs},
                 "policy": {"tasks": [spec.task]},
             },

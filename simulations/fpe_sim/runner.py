@@ -70,6 +70,8 @@ def make_hospitals(scenario: Scenario, out: Path, *, server: str, jobs: int) -> 
                     recipe=scenario.study.recipe,
                     server=server,
                     jobs=jobs,
+                    # Hospitals on one machine share its CPUs; threads that wait for each other's would double the time.
+                    threads=max(1, jobs // scenario.cohort.sites),
                     progress=progress,
                 )
             )

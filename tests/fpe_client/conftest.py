@@ -1,16 +1,10 @@
 """Requests and replies of a small study, and a site's folder."""
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-with warnings.catch_warnings():
-    # typer 0.20 touches two names that click 8.5 has deprecated; Flower 1.41 allows no newer typer.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import typer  # noqa: F401
 
 from fpe_core.config.study import StudyPlan
 from fpe_core.protocol import (

@@ -8,18 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-with warnings.catch_warnings():
-    # typer 0.20, which Flower pins, takes two names from click that click 8.5 calls deprecated.
-    warnings.filterwarnings("ignore", "'click.utils.get_", DeprecationWarning)
-    import typer  # noqa: F401
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-with warnings.catch_warnings():
-    # typer 0.20 touches two names that click 8.5 has deprecated; Flower 1.41 allows no newer typer.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import typer  # noqa: F401
 
 PROGRAMS = Path(sys.executable).parent
 DAY = datetime.timedelta(days=1)
