@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
