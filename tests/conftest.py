@@ -57,7 +57,8 @@ def _write_table(folder: Path, labels: list[int]) -> None:
 
 
 def _write_cases(folder: Path, labels: list[int], seed: int) -> None:
-    """Noise `(25, 16, 16)` per sequence, and a bright patch in the positive cases."""
+    """Noise `(25, 16, 16)` per sequence, and a bright patch in the positive cases, brighter in some slices: each
+    subnet sees it, and so does the fusion head, which compares slices."""
     import numpy as np
 
     from fpe_core.config.recipe import recipe_named
@@ -71,7 +72,8 @@ def _write_cases(folder: Path, labels: list[int], seed: int) -> None:
     for i, label in enumerate(labels):
         volumes = {name: rng.normal(size=(25, 16, 16)).astype(np.float32) for name in SEQUENCES}
         for volume in volumes.values():
-            volume[5:15, 4:12, 4:12] += 2.0 * label
+            volume[:, 4:12, 4:12] += 2.0 * label
+            volume[5:15, 4:12, 4:12] += 3.0 * label
         mask = np.ones((25, 16, 16), dtype=np.uint8)
         ProcessedCase(volumes, mask, np.eye(4), {}, provenance).save(folder / f"c{i}.safetensors")
         entries[f"c{i}"] = ManifestEntry(

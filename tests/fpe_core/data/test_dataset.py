@@ -1,0 +1,44 @@
+"""Preprocessed cases as a dataset: channel order, labels, counts, damaged files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from fpe_core.data.dataset import CaseDataset, LabelledCase
+from fpe_core.errors import CaseFileUnreadable
+from fpe_core.preprocessing.processed import ProcessedCase
+
+MakeSite = Callable[..., Path]
+SEQUENCES = ("dwi", "flair", "adc")
+
+
+@pytest.fixture
+def cases(make_site: MakeSite) -> list[LabelledCase]:
+    folder = make_site(num_positive=2, num_negative=3).parent / "state" / "preprocessed" / "mnt-dl-mr-small"
+    return [LabelledCase(folder / f"c{i}.safetensors", int(i < 2)) for i in range(5)]
+
+
+def test_channels_stand_in_the_order_asked_for(cases: list[LabelledCase]) -> None:
+    volumes = ProcessedCase.load(cases[1].file).volumes
+    for order in (SEQUENCES, ("adc", "dwi")):
+        image, label = CaseDataset(cases, order)[1]
+        assert image.dtype == torch.float32
+        assert image.shape == (len(order), 25, 16, 16)
+        for channel, name in zip(image, order, strict=True):
+            assert torch.equal(channel, torch.from_numpy(volumes[name])), name
+        assert (label.shape, label.dtype, label.item()) == ((), torch.float32, 1.0)
+
+
+def test_classes_are_counted(cases: list[LabelledCase]) -> None:
+    dataset = CaseDataset(cases, SEQUENCES)
+    assert (len(dataset), dataset.num_positive, dataset.num_negative) == (5, 2, 3)
+    assert [label.item() for _, label in (dataset[i] for i in range(5))] == [1, 1, 0, 0, 0]
+
+
+def test_a_damaged_file_is_named(cases: list[LabelledCase]) -> None:
+    path = cases[0].file
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(CaseFileUnreadable, match=r"c0\.safetensors"):
+        CaseDataset(cases, SEQUENCES)[0]

@@ -1,0 +1,70 @@
+"""A site's own training: as many rounds as the federation, the best of them by validation."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fpe_core.config.study import StudyPlan
+from fpe_core.data.dataset import SplitCases
+from fpe_core.models.planned import initial_state, planned_model
+from fpe_core.models.state import write_state
+from fpe_core.state import FlatState
+from fpe_core.training import alone
+from fpe_core.training.alone import round_seed, train_alone
+from fpe_core.training.local_round import train_round
+from fpe_core.training.predict import predict
+
+CPU = torch.device("cpu")
+
+
+def rounds_of(plan: StudyPlan, cases: SplitCases, site: str) -> list[FlatState]:
+    """The models after 0, 1, … rounds of one site."""
+    states = [initial_state(plan)]
+    for number in range(1, plan.federation.rounds + 1):
+        seed = round_seed(plan, site, number)
+        data = {"train": cases.train, "validation": cases.validation, "plan": plan.training}
+        states.append(train_round(planned_model(plan), states[-1], **data, seed=seed, device=CPU).trained)
+    return states
+
+
+def run(plan: StudyPlan, cases: SplitCases, site: str = "north") -> FlatState:
+    return train_alone(planned_model(plan), initial_state(plan), site=site, cases=cases, plan=plan, device=CPU)
+
+
+def test_the_chosen_model_has_the_lowest_validation_loss(plan: StudyPlan, splits: SplitCases) -> None:
+    states = rounds_of(plan, splits, "north")
+    model = planned_model(plan)
+
+    def loss(state: FlatState) -> float:
+        write_state(model, state)
+        return predict(model, splits.validation, plan=plan.training, device=CPU).loss
+
+    best = min(states, key=loss)
+    assert len({loss(state) for state in states}) == len(states)
+    assert run(plan, splits).values.tobytes() == best.values.tobytes()
+
+
+@pytest.mark.parametrize(("losses", "best"), [((1.0, 2.0, 0.5, 0.5), 2), ((1.0, 1.0, 1.0, 1.0), 0)])
+def test_the_earliest_of_equals_is_chosen(
+    plan: StudyPlan,
+    splits: SplitCases,
+    monkeypatch: pytest.MonkeyPatch,
+    losses: tuple[float, ...],
+    best: int,
+) -> None:
+    script = iter(losses)
+    real = alone.predict
+
+    def judged(model: nn.Module, *args: object, **options: object) -> object:
+        result = real(model, splits.validation, plan=plan.training, device=CPU)
+        return type(result)(result.probabilities, result.labels, next(script))
+
+    monkeypatch.setattr(alone, "predict", judged)
+    np.testing.assert_array_equal(run(plan, splits).values, rounds_of(plan, splits, "north")[best].values)
+
+
+def test_each_site_and_each_round_draws_its_own(plan: StudyPlan) -> None:
+    other = plan.model_copy(update={"seed": 4})
+    seeds = {round_seed(p, site, n) for p in (plan, other) for site in ("north", "south") for n in (1, 2)}
+    assert len(seeds) == 8

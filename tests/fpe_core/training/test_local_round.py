@@ -1,0 +1,183 @@
+"""One local round: reproducible, learning, stopping, refusing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fpe_core.config.study import StudyPlan
+from fpe_core.data.dataset import CaseDataset, SplitCases
+from fpe_core.errors import NotEnoughCases, TrainingDiverged
+from fpe_core.models.planned import initial_state, planned_model
+from fpe_core.models.state import read_state, write_state
+from fpe_core.state import FlatState
+from fpe_core.training import local_round
+from fpe_core.training.local_round import RoundOutcome, train_round
+from fpe_core.training.predict import Predictions, predict
+
+CPU = torch.device("cpu")
+Train = Callable[..., RoundOutcome]
+
+
+@pytest.fixture
+def train(plan: StudyPlan, splits: SplitCases) -> Train:
+    """A round of a fresh network from the plan's first weights."""
+
+    def run(seed: int = 1, *, cases: CaseDataset = splits.train, model: nn.Module | None = None, **changes: Any) -> Any:
+        return train_round(
+            model or planned_model(plan),
+            initial_state(plan),
+            train=cases,
+            validation=splits.validation,
+            plan=plan.training.model_copy(update=changes),
+            seed=seed,
+            device=CPU,
+        )
+
+    return run
+
+
+def test_one_seed_gives_one_result(train: Train) -> None:
+    torch.manual_seed(1)
+    first = train(seed=5)
+    torch.manual_seed(2)
+    second = train(seed=5)
+    assert first.trained.values.tobytes() == second.trained.values.tobytes()
+    assert first.summary.epoch_losses == second.summary.epoch_losses
+
+
+def test_another_seed_gives_another_result(train: Train) -> None:
+    assert not np.array_equal(train(seed=5).trained.values, train(seed=6).trained.values)
+
+
+def test_a_used_network_trains_as_a_fresh_one_does(train: Train, plan: StudyPlan, splits: SplitCases) -> None:
+    used = planned_model(plan)
+    train(seed=9, model=used)
+    assert train(seed=5, model=used).trained.values.tobytes() == train(seed=5).trained.values.tobytes()
+
+
+def test_the_loss_goes_down_where_there_is_something_to_learn(
+    train: Train, plan: StudyPlan, splits: SplitCases
+) -> None:
+    outcome = train(local_epochs=9, flip_left_right=False)
+    assert outcome.summary.num_cases == 12
+    assert outcome.summary.num_epochs == len(outcome.summary.epoch_losses)
+    assert outcome.summary.epoch_losses[-1] < 0.7 * outcome.summary.epoch_losses[0]
+    model = planned_model(plan)
+    losses = []
+    for state in (initial_state(plan), outcome.trained):
+        write_state(model, state)
+        result = predict(model, splits.test, plan=plan.training, device=CPU)
+        losses.append(result.loss)
+    assert losses[1] < 0.8 * losses[0]
+    assert result.probabilities[:3].mean() > result.probabilities[3:].mean()
+
+
+class ScriptedValidation:
+    """Validation losses of a test's choice; keeps the weights that were judged."""
+
+    def __init__(self, *losses: float) -> None:
+        self.losses = list(losses)
+        self.judged: list[FlatState] = []
+
+    def __call__(self, model: nn.Module, *_cases: CaseDataset, **_options: object) -> Predictions:
+        self.judged.append(read_state(model))
+        return Predictions(np.zeros(0), np.zeros(0, dtype=np.int64), self.losses[len(self.judged) - 1])
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "num_epochs", "best"),
+    [
+        ((3.0, 2.0, 2.5, 2.5, 1.0, 1.0), 2, 4, 1),
+        ((3.0, 2.0, 2.5, 2.5, 1.0, 1.5), 3, 6, 4),
+        ((1.0, 1.0, 1.0, 1.0, 1.0, 1.0), 1, 2, 0),
+        ((6.0, 5.0, 4.0, 3.0, 2.0, 1.0), 1, 6, 5),
+    ],
+)
+def test_a_round_stops_after_its_patience_and_returns_the_best_epoch(
+    train: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    losses: tuple[float, ...],
+    patience: int,
+    num_epochs: int,
+    best: int,
+) -> None:
+    validation = ScriptedValidation(*losses)
+    monkeypatch.setattr(local_round, "predict", validation)
+    outcome = train(local_epochs=6, patience_epochs=patience)
+    assert outcome.summary.num_epochs == len(validation.judged) == num_epochs
+    assert outcome.trained.values.tobytes() == validation.judged[best].values.tobytes()
+    weights = {state.values.tobytes() for state in validation.judged}
+    assert len(weights) == num_epochs
+
+
+def test_a_single_epoch_is_returned_unjudged(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    validation = ScriptedValidation()
+    monkeypatch.setattr(local_round, "predict", validation)
+    outcome = train(local_epochs=1)
+    assert not validation.judged
+    assert outcome.summary.num_epochs == 1
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_training_needs_both_classes(train: Train, splits: SplitCases, label: int) -> None:
+    one_sided = CaseDataset([case for case in splits.train.cases if case.label == label], splits.train.sequences)
+    with pytest.raises(NotEnoughCases):
+        train(cases=one_sided)
+    with pytest.raises(NotEnoughCases):
+        train(cases=CaseDataset([], splits.train.sequences))
+
+
+class Spoilt(CaseDataset):
+    """Cases of which one has a voxel that is not a number."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image, label = super().__getitem__(index)
+        if index == 4:
+            image[1, 12, 8, 8] = torch.nan
+        return image, label
+
+
+def test_a_voxel_that_is_not_a_number_stops_the_round(train: Train, splits: SplitCases) -> None:
+    with pytest.raises(TrainingDiverged, match="finite"):
+        train(cases=Spoilt(splits.train.cases, splits.train.sequences))
+
+
+def test_a_learning_rate_out_of_all_bounds_stops_the_round(train: Train) -> None:
+    with pytest.raises(TrainingDiverged):
+        train(learning_rate=1e30)
+
+
+def test_the_rarer_class_counts_as_much_as_the_other(splits: SplitCases, train: Train) -> None:
+    """With 2 positive and 6 negative cases the weight is 3: an undecided network's loss is then half as high again."""
+    cases = CaseDataset([*splits.train.cases[:2], *splits.train.cases[6:]], splits.train.sequences)
+    still = {"learning_rate": 1e-12, "local_epochs": 1, "batch_size": 8}
+    plain = train(cases=cases, balance_classes=False, **still).summary.epoch_losses[0]
+    balanced = train(cases=cases, balance_classes=True, **still).summary.epoch_losses[0]
+    assert balanced / plain == pytest.approx((2 * 3 + 6) / 8, rel=0.01)
+
+
+def test_mirroring_turns_the_last_axis_of_some_cases_and_nothing_else() -> None:
+    images = torch.arange(64 * 2 * 3 * 4 * 5, dtype=torch.float32).view(64, 2, 3, 4, 5)
+    mirrored = local_round._mirrored(images, torch.Generator().manual_seed(1))
+    turned = [bool(torch.equal(image, before.flip(-1))) for image, before in zip(mirrored, images, strict=True)]
+    kept = [bool(torch.equal(image, before)) for image, before in zip(mirrored, images, strict=True)]
+    assert all(one != other for one, other in zip(turned, kept, strict=True))
+    assert 16 < sum(turned) < 48
+
+
+def test_mirroring_follows_the_plan(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def counted(images: Tensor, _generator: torch.Generator) -> Tensor:
+        calls.append(len(images))
+        return images
+
+    monkeypatch.setattr(local_round, "_mirrored", counted)
+    train(local_epochs=1, flip_left_right=False)
+    assert not calls
+    train(local_epochs=1, flip_left_right=True)
+    assert sum(calls) == 12
