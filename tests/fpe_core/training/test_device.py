@@ -19,7 +19,7 @@ def test_auto_takes_the_gpu_or_else_the_cpu() -> None:
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(TrainingError, match="cuda:99") as caught:
-        choose_device(f"cuda:{99}")
+        choose_device("cuda:99")
     assert "trainer.device" in caught.value.hint
 
 

@@ -1,0 +1,132 @@
+"""A site's cohort for a study: which cases are usable, how they are split, and what the policy refuses."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fpe_client.session import SiteSession
+from fpe_core.config.loader import load_site
+from fpe_core.config.study import StudyPlan
+from fpe_core.data.dataset import SplitCases
+from fpe_core.errors import NotEnoughCases, StudyRefused
+
+MakeSite = Callable[..., Path]
+FOLDER = Path("state") / "preprocessed" / "mnt-dl-mr-small"
+
+
+def plan(**changes: Any) -> StudyPlan:
+    base = {"name": "small", "task": "fpe", "seed": 3, "recipe": "mnt-dl-mr-small", "model": {"base_width": 8}}
+    return StudyPlan.model_validate(base | changes)
+
+
+def session(site_file: Path) -> SiteSession:
+    return SiteSession(load_site(site_file))
+
+
+def cases_of(splits: SplitCases) -> dict[str, dict[str, int]]:
+    """Label by case id, for each split."""
+    return {
+        name: {case.file.stem: case.label for case in getattr(splits, name).cases}
+        for name in ("train", "validation", "test")
+    }
+
+
+def edit_table(site_file: Path, old: str, new: str) -> None:
+    table = site_file.parent / "cases.csv"
+    assert old in table.read_text()
+    table.write_text(table.read_text().replace(old, new))
+
+
+def test_every_case_is_in_one_split_with_its_label(make_site: MakeSite) -> None:
+    splits = cases_of(session(make_site(num_positive=10, num_negative=10)).cases(plan()).splits)
+    assert {name: len(cases) for name, cases in splits.items()} == {"train": 12, "validation": 4, "test": 4}
+    found = {case: label for cases in splits.values() for case, label in cases.items()}
+    assert found == {f"c{i}": int(i < 10) for i in range(20)}
+    assert all(sum(cases.values()) * 2 == len(cases) for cases in splits.values())
+
+
+def test_the_split_follows_from_the_seed_and_the_site(make_site: MakeSite) -> None:
+    north, south = session(make_site("north")), session(make_site("south"))
+    ours = cases_of(north.cases(plan()).splits)
+    assert cases_of(session(north.config.data.cases.parent / "site.yaml").cases(plan()).splits) == ours
+    assert cases_of(north.cases(plan(seed=4)).splits) != ours
+    assert cases_of(south.cases(plan()).splits) != ours
+    # The rest of the plan decides nothing: the same patients are held out from every network.
+    assert cases_of(north.cases(plan(model={"base_width": 16})).splits) == ours
+
+
+def test_a_patients_cases_stay_together(make_site: MakeSite) -> None:
+    site_file = make_site()
+    edit_table(site_file, "c1,p1,", "c1,p0,")
+    edit_table(site_file, "c9,p9,", "c9,p0,")
+    for seed in range(6):
+        splits = cases_of(session(site_file).cases(plan(seed=seed)).splits)
+        assert sum({"c0", "c1", "c9"} <= set(cases) for cases in splits.values()) == 1
+        assert next(cases["c9"] for cases in splits.values() if "c9" in cases) == 0
+
+
+def test_cases_that_cannot_be_used_are_left_out(make_site: MakeSite) -> None:
+    site_file = make_site()
+    edit_table(site_file, "c0,p0,1,d.nii,f.nii,a.nii,1,3", "c0,p0,1,d.nii,f.nii,a.nii,,")
+    edit_table(site_file, "c1,p1,1,d.nii,f.nii,", "c1,p1,1,d.nii,,")
+    (site_file.parent / FOLDER / "c2.safetensors").unlink()
+    manifest = site_file.parent / FOLDER / "manifest.json"
+    entries = json.loads(manifest.read_text())
+    entries["cases"]["c3"]["recipe_fingerprint"] = "f" * 64
+    manifest.write_text(json.dumps(entries))
+    splits = cases_of(session(site_file).cases(plan()).splits)
+    assert {case for cases in splits.values() for case in cases} == {f"c{i}" for i in range(4, 16)}
+
+
+def test_a_study_of_fewer_sequences_can_use_more_cases(make_site: MakeSite) -> None:
+    site_file = make_site()
+    edit_table(site_file, "c1,p1,1,d.nii,f.nii,", "c1,p1,1,d.nii,,")
+    splits = session(site_file).cases(plan(model={"base_width": 8, "sequences": ["adc", "dwi"]})).splits
+    assert sum(map(len, cases_of(splits).values())) == 16
+    assert splits.train[0][0].shape[0] == 2
+
+
+def test_quarantined_cases_are_counted_by_reason(make_site: MakeSite) -> None:
+    site_file = make_site()
+    entry = {"message": "/data/x", "key": ""}
+    codes = {"a": "FPE-211", "b": "FPE-219", "c": "FPE-219"}
+    quarantine = {"schema_version": 1, "cases": {name: entry | {"code": code} for name, code in codes.items()}}
+    (site_file.parent / FOLDER / "quarantine.json").write_text(json.dumps(quarantine))
+    cases = session(site_file).cases(plan())
+    assert cases.quarantined == {"FPE-211": 1, "FPE-219": 2}
+    assert cases.synthetic
+
+
+def test_a_cohort_that_is_not_preprocessed_says_what_to_do(make_site: MakeSite) -> None:
+    site = session(make_site())
+    with pytest.raises(NotEnoughCases, match="none of 16 cases is preprocessed with mnt-dl-mr,") as caught:
+        site.cases(plan(recipe="mnt-dl-mr"))
+    assert "fpe-client preprocess" in caught.value.hint
+    with pytest.raises(NotEnoughCases, match="labelled for rlvo"):
+        site.cases(plan(task="rlvo"))
+
+
+def test_a_class_with_too_few_patients_is_an_error(make_site: MakeSite) -> None:
+    with pytest.raises(NotEnoughCases, match="label 1 has 2"):
+        session(make_site(num_positive=2)).cases(plan())
+
+
+def test_the_policy_decides_over_tasks(make_site: MakeSite) -> None:
+    site = session(make_site(tasks="fpe, rlvo"))
+    site.admit(plan())
+    site.admit(plan(task="rlvo"))
+    with pytest.raises(StudyRefused, match="allows fpe, rlvo; the study asks for recanalization"):
+        site.admit(plan(task="recanalization"))
+
+
+def test_cohort_and_network_are_made_once_for_each_plan(make_site: MakeSite) -> None:
+    site = session(make_site())
+    assert site.cases(plan()) is site.cases(plan())
+    assert site.model(plan()) is site.model(plan())
+    first = site.model(plan())
+    assert site.model(plan(model={"base_width": 16})) is not first
+    assert site.device == torch.device("cpu")
