@@ -1,6 +1,7 @@
 """A study's memory: one safetensors file after each round, written atomically, read back after any crash."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +56,8 @@ class Checkpoint:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` under the number of its last round and drop the oldest ones."""
     tensors = {"current": checkpoint.current.values, "best": checkpoint.best.values}
-    metadata = {
-        "layout": checkpoint.current.layout.to_json(),
-        "progress": checkpoint.progress.model_dump_json(),
-        "sha256": _digest(tensors["current"], tensors["best"]),
-    }
+    metadata = {"layout": checkpoint.current.layout.to_json(), "progress": checkpoint.progress.model_dump_json()}
+    metadata["sha256"] = _digest(metadata, *tensors.values())
     path = folder / f"round-{len(checkpoint.progress.rounds):05d}.safetensors"
     write_atomic(path, save(tensors, metadata=metadata), mode=0o600)
     for old in _newest_first(folder)[_KEPT:]:
@@ -90,15 +88,15 @@ def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="np") as file:
         metadata = file.metadata()
         current, best = file.get_tensor("current"), file.get_tensor("best")
-    if _digest(current, best) != metadata["sha256"]:
-        raise OSError("the weights differ from their checksum")
+    if _digest(metadata, current, best) != metadata["sha256"]:
+        raise OSError("the content differs from its checksum")
     layout = Layout.from_json(metadata["layout"])
     progress = StudyProgress.model_validate_json(metadata["progress"])
     return Checkpoint(progress, FlatState(layout, current), FlatState(layout, best))
 
 
-def _digest(*arrays: FloatArray) -> str:
-    digest = hashlib.sha256()
+def _digest(metadata: Mapping[str, str], *arrays: FloatArray) -> str:
+    digest = hashlib.sha256(f"{metadata['layout']}\n{metadata['progress']}".encode())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -16,13 +16,15 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from fpe_core.errors import FpeError
 from fpe_core.evaluation.results import StudyResults, save_results
 from fpe_core.files import write_atomic
 from fpe_core.protocol import Reply
-from fpe_core.state import FlatState
+from fpe_core.state import FlatState, FloatArray
 from fpe_server.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 
@@ -94,7 +96,7 @@ class RunFolder:
 
     def save_model(self, state: FlatState, metadata: dict[str, str]) -> str:
         """Write `model.safetensors`, one tensor per name; returns the file's sha256."""
-        tensors = {entry.name: state[entry.name].astype(entry.dtype) for entry in state.layout.entries}
+        tensors = {entry.name: _as_in_model(state[entry.name], entry.dtype) for entry in state.layout.entries}
         content = save(tensors, metadata=metadata)
         write_atomic(self.path / "model.safetensors", content)
         return hashlib.sha256(content).hexdigest()
@@ -109,3 +111,8 @@ class RunFolder:
     def _note(self, event: str, **what: str | int | None) -> None:
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"time": round(time.time(), 3), "event": event, **what}) + "\n")
+
+
+def _as_in_model(tensor: FloatArray, dtype: str) -> NDArray[np.generic]:
+    """Averaged counters are fractions; they are rounded as `fpe_core.models.state.write_state` does."""
+    return (tensor if dtype == "float32" else np.asarray(np.rint(tensor))).astype(dtype)
