@@ -279,7 +279,7 @@ def processes_naming(text: str) -> list[int]:
 
 
 @pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+def make_bare_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """Builds sites; whatever they started is gone at the end."""
     sites: list[Site] = []
 

@@ -94,10 +94,10 @@ SCENES: list[tuple[str, type[ConnectionRefused], str]] = [
 
 @pytest.mark.parametrize(("name", "error", "words"), SCENES)
 def test_a_wrong_server_is_named_and_not_tried_again(
-    name: str, error: type[FpeError], words: str, authority: Any, stranger: Any, make_site: Callable[..., Any]
+    name: str, error: type[FpeError], words: str, authority: Any, stranger: Any, make_bare_site: Callable[..., Any]
 ) -> None:
     with scene(name, authority, stranger) as address:
-        site = make_site(address, authority.file)
+        site = make_bare_site(address, authority.file)
         site.prepare()
         started = time.monotonic()
         joined = site.run("--site", str(site.file))
@@ -118,10 +118,10 @@ def test_the_exit_codes_are_all_different() -> None:
     assert codes == [11, 12, 13, 15]
 
 
-def test_a_server_that_is_right_passes(authority: Any, make_site: Callable[..., Any]) -> None:
+def test_a_server_that_is_right_passes(authority: Any, make_bare_site: Callable[..., Any]) -> None:
     for ahead_s in (0.0, 200.0):
         with health_server(*authority.issue("server"), clock_ahead_s=ahead_s) as address:
-            site = make_site(address, authority.file)
+            site = make_bare_site(address, authority.file)
             site.prepare()
             facts = examine(load_site(site.file))
         assert facts.ahead_s == pytest.approx(-ahead_s, abs=1.5)
@@ -130,17 +130,19 @@ def test_a_server_that_is_right_passes(authority: Any, make_site: Callable[..., 
 
 @pytest.mark.parametrize("ahead_s", [-8.0, 400.0])
 def test_the_clock_may_differ_by_as_much_as_the_server_takes(
-    ahead_s: float, authority: Any, make_site: Callable[..., Any]
+    ahead_s: float, authority: Any, make_bare_site: Callable[..., Any]
 ) -> None:
     with health_server(*authority.issue("server"), clock_ahead_s=ahead_s) as address:
-        site = make_site(address, authority.file)
+        site = make_bare_site(address, authority.file)
         site.prepare()
         with pytest.raises(ClockSkewed, match="ahead of" if ahead_s < 0 else "behind"):
             examine(load_site(site.file))
 
 
-def test_a_server_that_is_away_is_waited_for(authority: Any, make_site: Callable[..., Any], site_tools: Any) -> None:
-    site = make_site(f"127.0.0.1:{site_tools.free_port()}", authority.file)
+def test_a_server_that_is_away_is_waited_for(
+    authority: Any, make_bare_site: Callable[..., Any], site_tools: Any
+) -> None:
+    site = make_bare_site(f"127.0.0.1:{site_tools.free_port()}", authority.file)
     site.prepare()
     with pytest.raises(ServerUnreachable, match="refused"):
         examine(load_site(site.file))
@@ -150,7 +152,7 @@ def test_a_server_that_is_away_is_waited_for(authority: Any, make_site: Callable
     assert site.stop() == 0
 
 
-def test_a_port_without_tls_is_unreachable(authority: Any, make_site: Callable[..., Any]) -> None:
+def test_a_port_without_tls_is_unreachable(authority: Any, make_bare_site: Callable[..., Any]) -> None:
     class Plain(http.server.BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             """Silence."""
@@ -158,7 +160,7 @@ def test_a_port_without_tls_is_unreachable(authority: Any, make_site: Callable[.
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Plain) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        site = make_site(f"127.0.0.1:{server.server_port}", authority.file)
+        site = make_bare_site(f"127.0.0.1:{server.server_port}", authority.file)
         site.prepare()
         try:
             with pytest.raises(ServerUnreachable, match="not with TLS"):
@@ -168,8 +170,8 @@ def test_a_port_without_tls_is_unreachable(authority: Any, make_site: Callable[.
             thread.join()
 
 
-def test_a_key_that_was_not_admitted(superlink: Any, make_site: Callable[..., Any]) -> None:
-    site = make_site(superlink.address, superlink.authority.file)
+def test_a_key_that_was_not_admitted(superlink: Any, make_bare_site: Callable[..., Any]) -> None:
+    site = make_bare_site(superlink.address, superlink.authority.file)
     site.prepare()
     joined = site.run("--site", str(site.file))
     assert joined.returncode == 14
@@ -179,8 +181,8 @@ def test_a_key_that_was_not_admitted(superlink: Any, make_site: Callable[..., An
     assert "fail  admission: [FPE-705]" in checked.stderr
 
 
-def test_admission_is_seen_without_opening_a_session(superlink: Any, make_site: Callable[..., Any]) -> None:
-    site = make_site(superlink.address, superlink.authority.file)
+def test_admission_is_seen_without_opening_a_session(superlink: Any, make_bare_site: Callable[..., Any]) -> None:
+    site = make_bare_site(superlink.address, superlink.authority.file)
     public_key = site.prepare()
     config = load_site(site.file)
     settings = node_settings(config, SitePaths(config.state_dir))
@@ -233,10 +235,10 @@ clientapp = "foreign.code:client"
 
 
 def test_a_foreign_bundle_is_refused(
-    superlink: Any, make_site: Callable[..., Any], site_tools: Any, tmp_path: Path
+    superlink: Any, make_bare_site: Callable[..., Any], site_tools: Any, tmp_path: Path
 ) -> None:
     """The server is told, nothing of the bundle runs, and the client leaves with its own code."""
-    site = make_site(superlink.address, superlink.authority.file)
+    site = make_bare_site(superlink.address, superlink.authority.file)
     superlink.admit(site.prepare(), "careful")
     app = tmp_path / "app" / "foreign"
     app.mkdir(parents=True)

@@ -55,7 +55,7 @@ class Deployment:
                     "seed": 11,
                     "recipe": "mnt-dl-mr-small",
                     "model": {"base_width": 8},
-                    "training": {"local_epochs": 25, "batch_size": 4, "patience_epochs": 25},
+                    "training": {"local_epochs": 15, "batch_size": 4, "patience_epochs": 15},
                     "federation": {"rounds": ROUNDS, "grace_s": 60, "round_deadline_s": 120},
                 }
             )
@@ -128,20 +128,13 @@ def test_kill_of_a_site_and_of_the_server_in_mid_round_costs_the_study_nothing(d
     assert [entry.round_number for entry in results.rounds] == list(range(1, ROUNDS + 2))
     assert list(results.failures_in_rounds()) == []
     assert all(set(entry.sites) == set(SITES) for entry in results.rounds)
+    assert all(site.test is not None and site.alone_test is not None for site in results.sites)
     # Rounds 1 and 2 were not trained again after the server came back.
     asked = [event["message"] for event in deployment.events() if event["event"] == "state"]
     assert asked.count("round 1") == 2  # one line for the state, one for the question
     assert asked.count("round 3") == 4
 
-
-def test_a_study_that_is_finished_is_not_run_again(deployment: Deployment) -> None:
-    with ExitStack() as clients:
-        for site in SITES:
-            clients.enter_context(deployment.client(site))
-        assert deployment.start_server().wait(150) == 0
-    before = (deployment.run_folder / "results.json").read_bytes()
+    # A study that is finished is not run again.
     again = run("fpe-server", "start", "--folder", deployment.federation, "--study", deployment.study, "--json")
     assert json.loads(again.stdout)["data"]["study_status"] == "finished"
-    assert (deployment.run_folder / "results.json").read_bytes() == before
-    trained = json.loads(before)["sites"][0]["alone_test"]
-    assert trained["num_cases"] > 0
+    assert load_results(deployment.run_folder / "results.json") == results
