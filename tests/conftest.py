@@ -20,14 +20,14 @@ SEQUENCES = ("dwi", "flair", "adc")
 MakeSite = Callable[..., Path]
 
 
-@pytest.fixture
-def make_site(tmp_path: Path) -> MakeSite:
-    """Writes a hospital whose cases are preprocessed already; returns its site file."""
+@pytest.fixture(scope="session")
+def make_site_in() -> MakeSite:
+    """Writes a hospital into a folder, with its cases preprocessed already; returns its site file."""
 
     def make(
-        name: str = "north", *, num_positive: int = 8, num_negative: int = 8, seed: int = 0, tasks: str = "fpe"
+        parent: Path, name: str, *, num_positive: int = 8, num_negative: int = 8, seed: int = 0, tasks: str = "fpe"
     ) -> Path:
-        folder = tmp_path / name
+        folder = parent / name
         labels = [1] * num_positive + [0] * num_negative
         _write_site_file(folder, name, tasks)
         _write_table(folder, labels)
@@ -35,6 +35,12 @@ def make_site(tmp_path: Path) -> MakeSite:
         return folder / "site.yaml"
 
     return make
+
+
+@pytest.fixture
+def make_site(make_site_in: MakeSite, tmp_path: Path) -> MakeSite:
+    """`make_site_in` the test's own folder; the name is "north" unless given."""
+    return lambda name="north", **options: make_site_in(tmp_path, name, **options)
 
 
 def _write_site_file(folder: Path, name: str, tasks: str) -> None:

@@ -33,7 +33,7 @@ def train_alone(
     rounds, the earliest of equals.
 
     Returns:
-        The chosen weights. A federation of this one site gives the same.
+        The chosen weights. A federation of this one site gives the same, bit for bit.
     """
 
     def validation_loss(state: FlatState) -> float:
@@ -43,7 +43,7 @@ def train_alone(
     current = best = initial
     best_loss = validation_loss(initial)
     for round_number in range(1, plan.federation.rounds + 1):
-        current = train_round(
+        trained = train_round(
             model,
             current,
             train=cases.train,
@@ -53,6 +53,8 @@ def train_alone(
             device=device,
             progress=progress,
         ).trained
+        # As the server does it with the update that it gets, so that not even the rounding differs.
+        current = current.plus(trained.minus(current))
         loss = validation_loss(current)
         if loss < best_loss:
             best, best_loss = current, loss

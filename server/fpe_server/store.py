@@ -95,9 +95,14 @@ class RunFolder:
         return load_checkpoint(self._checkpoints, study_fingerprint)
 
     def save_model(self, state: FlatState, metadata: dict[str, str]) -> str:
-        """Write `model.safetensors`, one tensor per name; returns the file's sha256."""
+        """Write `model.safetensors`, one tensor per name, and `metadata` as one JSON text under the key `study`.
+
+        Returns:
+            The file's sha256: the same weights and metadata give the same.
+        """
         tensors = {entry.name: _as_in_model(state[entry.name], entry.dtype) for entry in state.layout.entries}
-        content = save(tensors, metadata=metadata)
+        # safetensors writes several keys in an order that changes from file to file.
+        content = save(tensors, metadata={"study": json.dumps(metadata, sort_keys=True)})
         write_atomic(self.path / "model.safetensors", content)
         return hashlib.sha256(content).hexdigest()
 

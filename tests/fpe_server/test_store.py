@@ -92,13 +92,21 @@ def test_events_of_a_second_try_stand_behind_the_first(folder: RunFolder) -> Non
 def test_the_model_is_written_under_its_tensors_names(folder: RunFolder) -> None:
     layout = Layout((TensorEntry("w", (2, 3), "float32", "b"), TensorEntry("n", (), "int64", "norm")))
     flat = FlatState(layout, np.array([0.5, 1, 2, 3, 4, 5, 41], dtype=np.float32))
-    digest = folder.save_model(flat, {"study": "trial"})
+    digest = folder.save_model(flat, {"study": "trial", "recipe": "mr"})
     path = folder.path / "model.safetensors"
     assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
     with safe_open(path, framework="np") as file:
-        assert file.metadata() == {"study": "trial"}
+        assert json.loads(file.metadata()["study"]) == {"study": "trial", "recipe": "mr"}
         np.testing.assert_array_equal(file.get_tensor("w"), [[0.5, 1, 2], [3, 4, 5]])
         assert (file.get_tensor("n").dtype, int(file.get_tensor("n"))) == (np.int64, 41)
+
+
+def test_the_same_model_is_the_same_file(folder: RunFolder) -> None:
+    flat = FlatState(Layout((TensorEntry("w", (2,), "float32", "b"),)), np.ones(2, dtype=np.float32))
+    metadata = {name: name for name in ("study", "study_fingerprint", "model", "recipe", "rounds")}
+    assert (
+        len({folder.save_model(flat, dict(order)) for order in (metadata.items(), [*metadata.items()][::-1]) * 5}) == 1
+    )
 
 
 def test_integer_tensors_are_rounded_as_in_the_model(folder: RunFolder) -> None:

@@ -24,7 +24,8 @@ def rounds_of(plan: StudyPlan, cases: SplitCases, site: str) -> list[FlatState]:
     for number in range(1, plan.federation.rounds + 1):
         seed = round_seed(plan, site, number)
         data = {"train": cases.train, "validation": cases.validation, "plan": plan.training}
-        states.append(train_round(planned_model(plan), states[-1], **data, seed=seed, device=CPU).trained)
+        trained = train_round(planned_model(plan), states[-1], **data, seed=seed, device=CPU).trained
+        states.append(states[-1].plus(trained.minus(states[-1])))
     return states
 
 
