@@ -6,7 +6,7 @@ named here cannot travel. Nothing is pickled.
 
 import struct
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -132,6 +132,9 @@ class ReplyHeader(FrozenModel):
     layout: str | None = None
 
 
+H = TypeVar("H", RequestHeader, ReplyHeader)
+
+
 class Request:
     """A question from the server with the model it is about.
 
@@ -141,8 +144,7 @@ class Request:
     """
 
     def __init__(self, header: RequestHeader, state: FlatState | None = None) -> None:
-        layout = state.layout.to_json() if state else None
-        self.header = RequestHeader.model_validate({**header.model_dump(), "layout": layout})
+        self.header = _with_layout(header, state)
         self.state = state
 
     @property
@@ -172,12 +174,7 @@ class Request:
             ProtocolVersionWrong: the other side speaks another version.
             StateUnreadable: the header or the array is not what this version defines.
         """
-        _check_version(header_json)
-        try:
-            header = RequestHeader.model_validate_json(header_json)
-        except ValidationError as error:
-            raise StateUnreadable(f"a request's header is not valid: {error.error_count()} errors") from None
-        return cls(header, _state(header.layout, values))
+        return cls(*_read(RequestHeader, header_json, values))
 
 
 class Reply:
@@ -189,8 +186,7 @@ class Reply:
     """
 
     def __init__(self, header: ReplyHeader, state: FlatState | None = None) -> None:
-        layout = state.layout.to_json() if state else None
-        self.header = ReplyHeader.model_validate({**header.model_dump(), "layout": layout})
+        self.header = _with_layout(header, state)
         self.state = state
 
     @property
@@ -218,12 +214,7 @@ class Reply:
             ProtocolVersionWrong: the other side speaks another version.
             StateUnreadable: the header or the array is not what this version defines.
         """
-        _check_version(header_json)
-        try:
-            header = ReplyHeader.model_validate_json(header_json)
-        except ValidationError as error:
-            raise StateUnreadable(f"a reply's header is not valid: {error.error_count()} errors") from None
-        return cls(header, _state(header.layout, values))
+        return cls(*_read(ReplyHeader, header_json, values))
 
 
 def to_bytes(message: Request | Reply) -> bytes:
@@ -251,6 +242,21 @@ def _parts(frame: bytes) -> tuple[bytes, FloatArray | None]:
     if len(header) != length or len(body) % 4:
         raise StateUnreadable("a frame is cut off")
     return header, np.frombuffer(body, dtype="<f4").astype(np.float32, copy=False) if len(body) else None
+
+
+def _with_layout(header: H, state: FlatState | None) -> H:
+    """The header with the layout of the state that travels beside it, validated as a whole."""
+    layout = state.layout.to_json() if state else None
+    return type(header).model_validate({**header.model_dump(), "layout": layout})
+
+
+def _read(model: type[H], header_json: str | bytes, values: FloatArray | None) -> tuple[H, FlatState | None]:
+    _check_version(header_json)
+    try:
+        header = model.model_validate_json(header_json)
+    except ValidationError as error:
+        raise StateUnreadable(f"a message's header is not valid: {error.error_count()} errors") from None
+    return header, _state(header.layout, values)
 
 
 def _state(layout: str | None, values: FloatArray | None) -> FlatState | None:
