@@ -17,7 +17,7 @@ from fpe_core.errors import FpeError, ProtocolVersionWrong, StateUnreadable
 from fpe_core.state import FlatState, FloatArray, Layout
 
 PROTOCOL_VERSION = 1
-NUM_SCORE_BINS = 200
+NUM_SCORE_BINS = 500
 """Predicted probabilities leave a site only as counts in so many fixed bins of [0, 1]."""
 
 SplitName = Literal["train", "validation", "test"]

@@ -41,7 +41,8 @@ def load_yaml(path: Path, model: type[M]) -> M:
     try:
         return model.model_validate(_plain(path, root))
     except ValidationError as error:
-        problems = sorted(error.errors(), key=lambda problem: _line(root, problem["loc"]))
+        # A misspelt key is also a missing one; the misspelling is what to tell.
+        problems = sorted(error.errors(), key=lambda p: (p["type"] == "missing", _line(root, p["loc"])))
         raise _explain(path, root, model, problems) from None
 
 

@@ -33,7 +33,7 @@ def _score_edges() -> NDArray[np.float64]:
 SCORE_EDGES = _score_edges()
 """`(NUM_SCORE_BINS + 1,)` float64, rising from 0 to 1: the bins' edges, the same at every site and in every study.
 
-Equally spaced in asinh(logit / 0.01). Around p = 0.5 a bin is 0.0002 wide, further out it is 8 % of the logit: a young
+Equally spaced in asinh(logit / 0.01). Around p = 0.5 a bin is 0.0001 wide, further out it is 3 % of the logit: a young
 network, whose outputs all lie close together, keeps its ranks, and so does a confident one. With equal bins of
 probability the first had an AUC of 0.5 whatever it knew.
 """

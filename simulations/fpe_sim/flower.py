@@ -6,6 +6,7 @@ both of them runs server and Ray workers in one process tree. The Flower version
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from fpe_core.errors import FederationError
 from fpe_sim.virtual_site import WHO
 
 _WHO_TIMEOUT_S = 300.0
+_NODES_POLL_S = 0.1
 
 
 def quiet_environment(home: Path) -> dict[str, str]:
@@ -92,11 +94,14 @@ def names_of_nodes(grid: Grid, num_sites: int) -> dict[int, str]:
     Raises:
         FederationError: not every node answered.
     """
-    nodes = list(grid.get_node_ids())
+    end = time.monotonic() + _WHO_TIMEOUT_S
+    # Flower's engine starts the server's part first and registers its nodes beside it.
+    while len(nodes := list(grid.get_node_ids())) < num_sites and time.monotonic() < end:
+        time.sleep(_NODES_POLL_S)
     questions = [Message(RecordDict(), dst_node_id=node, message_type=WHO) for node in nodes]
     names = {
         reply.metadata.src_node_id: str(reply.content.config_records["site"]["name"])
-        for reply in grid.send_and_receive(questions, timeout=_WHO_TIMEOUT_S)
+        for reply in grid.send_and_receive(questions, timeout=max(0.0, end - time.monotonic()))
         if reply.has_content()
     }
     if len(names) != num_sites:

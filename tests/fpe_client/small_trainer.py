@@ -52,8 +52,8 @@ def answer(request: Request, *, leak: bool) -> Reply:
             num_positive=10,
             loss=0.5,
             auc=0.5,
-            positive_scores=(10, *[0] * 199),
-            negative_scores=(10, *[0] * 199),
+            positive_scores=(10, *[0] * 499),
+            negative_scores=(10, *[0] * 499),
         ),
         training=TrainingSummary(num_cases=60, num_epochs=1, epoch_losses=(0.5,), training_s=0.1),
     )

@@ -136,8 +136,8 @@ def test_small_classes_are_withheld_and_only_they(
         num_positive=positive,
         loss=0.5,
         auc=0.5,
-        positive_scores=(positive, *[0] * 199),
-        negative_scores=(negative, *[0] * 199),
+        positive_scores=(positive, *[0] * 499),
+        negative_scores=(negative, *[0] * 499),
     )
     out = passed(make_reply(request, evaluation=counted), request, SitePolicy(min_cases_per_class=minimum))
     seen = out.header.evaluation
@@ -165,7 +165,7 @@ def test_scores_that_do_not_add_up_are_refused(field: str, make_request: MakeReq
     request = make_request(Kind.EVALUATE)
     whole = make_reply(request).header.evaluation
     assert whole is not None
-    wrong = whole.model_copy(update={field: (1, 2, *[0] * 198)})
+    wrong = whole.model_copy(update={field: (1, 2, *[0] * 498)})
     with pytest.raises(EgressRefused, match="add up"):
         passed(make_reply(request, evaluation=wrong), request)
 

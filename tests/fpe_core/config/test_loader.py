@@ -173,3 +173,10 @@ def test_a_study_is_read_by_the_same_rules(folder: Path) -> None:
     path.write_text("name: pilot\ntask: fpe\nseed: 1\nmodel:\n  sequences: [dwi, dwo]\n")
     with pytest.raises(ConfigValueInvalid, match=r"study.yaml:5: model.sequences.1: "):
         load_study(path)
+
+
+def test_a_misspelt_required_key_is_told_before_the_one_that_is_missing(folder: Path) -> None:
+    error = refused(folder, SITE.replace("state_dir:", "state_dirr:"))
+    assert isinstance(error, ConfigKeyUnknown)
+    assert message(folder, error).startswith("7: state_dirr: unknown key")
+    assert error.hint == "did you mean 'state_dir'?"

@@ -38,7 +38,7 @@ def delong_variance(positive: np.ndarray, negative: np.ndarray) -> float:
 
 
 def test_bins_are_closed_below_and_one_belongs_to_the_last() -> None:
-    assert quantise([0.0, SCORE_EDGES[1], np.nextafter(SCORE_EDGES[1], 0), 0.5, 1.0]).tolist() == [0, 1, 0, 100, 199]
+    assert quantise([0.0, SCORE_EDGES[1], np.nextafter(SCORE_EDGES[1], 0), 0.5, 1.0]).tolist() == [0, 1, 0, 250, 499]
 
 
 def test_edges_rise_from_zero_to_one_and_treat_both_classes_alike() -> None:
@@ -67,8 +67,8 @@ def test_what_is_no_probability_is_refused(wrong: float) -> None:
 def test_counts_are_apart_by_class() -> None:
     positive, negative = count_scores([0.0, 0.0, 0.5, 1.0], [1, 0, 1, 0])
     assert len(positive) == len(negative) == NUM_SCORE_BINS
-    assert {i: n for i, n in enumerate(positive) if n} == {0: 1, 100: 1}
-    assert {i: n for i, n in enumerate(negative) if n} == {0: 1, 199: 1}
+    assert {i: n for i, n in enumerate(positive) if n} == {0: 1, 250: 1}
+    assert {i: n for i, n in enumerate(negative) if n} == {0: 1, 499: 1}
 
 
 @pytest.mark.parametrize("labels", [[1], [1, 2], [[1, 0]]])
@@ -124,7 +124,7 @@ def test_pooling_no_site_gives_no_case() -> None:
 
 @pytest.mark.parametrize("wrong", [[1, 2, 3], [-1] + [0] * (NUM_SCORE_BINS - 1)])
 def test_counts_that_are_none_are_refused(wrong: list[int]) -> None:
-    with pytest.raises(ValueError, match="200 numbers from 0"):
+    with pytest.raises(ValueError, match="500 numbers from 0"):
         pool_counts([wrong])
 
 
