@@ -13,7 +13,7 @@ RUN_FOLDER/
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +26,7 @@ from fpe_core.files import write_atomic
 from fpe_core.protocol import Reply
 from fpe_core.state import FlatState, FloatArray
 from fpe_server.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-
-
-@dataclass
-class RunState:
-    """What `state.json` says; people and programs poll it."""
-
-    status: str = "waiting"
-    round: int = 0
-    rounds: int = 0
-    sites: dict[str, str] = field(default_factory=dict)
-    message: str = ""
-    code: str | None = None
+from fpe_server.study_state import StudyState
 
 
 class RunFolder:
@@ -49,17 +38,14 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.state = RunState()
+        self.state = StudyState()
         self._checkpoints = path / "checkpoints"
         self._checkpoints.mkdir(mode=0o700, exist_ok=True)
 
     def tell(self, message: str, *, sites: dict[str, str] | None = None, **changes: str | int | None) -> None:
         """Update `state.json` and note the change in `events.jsonl`."""
-        self.state.message = message
-        if sites is not None:
-            self.state.sites = dict(sites)
-        for name, value in changes.items():
-            setattr(self.state, name, value)
+        known = self.state.sites if sites is None else dict(sites)
+        self.state = replace(self.state, message=message, sites=known, **changes)  # type: ignore[arg-type]
         self._note("state", message=message, **changes)
         self._write_state()
 
