@@ -32,7 +32,7 @@ PLAN = StudyPlan.model_validate(
         "seed": 3,
         "recipe": "mnt-dl-mr-small",
         "model": {"base_width": 8},
-        "training": {"batch_size": 6, "learning_rate": 0.01},
+        "training": {"batch_size": 6, "learning_rate": 0.01, "local_epochs": 3},
         "federation": {"rounds": 2, "min_sites": 1, "quorum": 1},
     }
 )
@@ -134,6 +134,7 @@ def test_alone_returns_the_test_evaluation_and_no_weights(session: SiteSession) 
         device=session.device,
     )
     loss, _ = judged(session, chosen, "test")
+    assert loss != judged(session, initial_state(PLAN), "test")[0]
     assert reply.header.evaluation is not None
     assert reply.header.evaluation.split == "test"
     assert_about(reply.header.evaluation, loss, 4)
@@ -198,5 +199,5 @@ def test_progress_reaches_the_caller(session: SiteSession) -> None:
     steps: list[tuple[str, int, int]] = []
     request = Request.about(Kind.TRAIN, PLAN, initial_state(PLAN), round_number=1)
     handle(request, session, lambda *step: steps.append(step))
-    assert steps[-1] == ("train", 8, 8)
+    assert [step for step in steps if step[0] == "train"][-1] == ("train", 24, 24)
     assert {stage for stage, _, _ in steps} == {"evaluate", "train"}

@@ -69,6 +69,14 @@ def test_a_patients_cases_stay_together(make_site: MakeSite) -> None:
         assert next(cases["c9"] for cases in splits.values() if "c9" in cases) == 0
 
 
+def test_a_patient_with_a_positive_case_is_a_positive_patient(make_site: MakeSite) -> None:
+    """Three are needed, one for each split."""
+    site_file = make_site(num_positive=3)
+    edit_table(site_file, "c9,p9,", "c9,p0,")
+    splits = cases_of(session(site_file).cases(plan()).splits)
+    assert [sum(cases.values()) for cases in splits.values()] == [1, 1, 1]
+
+
 def test_cases_that_cannot_be_used_are_left_out(make_site: MakeSite) -> None:
     site_file = make_site()
     edit_table(site_file, "c0,p0,1,d.nii,f.nii,a.nii,1,3", "c0,p0,1,d.nii,f.nii,a.nii,,")

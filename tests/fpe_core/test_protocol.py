@@ -141,6 +141,15 @@ def test_a_frame_cut_off_anywhere_is_refused() -> None:
             request_from_bytes(sent[:length])
 
 
+def test_a_header_shorter_than_announced_is_refused() -> None:
+    sent = to_bytes(request(Kind.DESCRIBE))
+    (length,) = struct.unpack(">Q", sent[:8])
+    request_from_bytes(sent)
+    for announced in (length + 1, length + 4, 2**63):
+        with pytest.raises(StateUnreadable, match="cut off"):
+            request_from_bytes(struct.pack(">Q", announced) + sent[8:])
+
+
 def test_a_frame_with_too_much_behind_it_is_refused() -> None:
     sent = to_bytes(request())
     for extra in (b"\0", b"\0\0\0\0"):

@@ -258,6 +258,7 @@ def test_a_study_that_was_cut_ends_as_if_it_had_not_been(
     assert (state_of(folder)["status"], state_of(folder)["code"]) == ("finished", None)
     # What had been answered before the cut was not asked again.
     assert hospitals.asked.count(("north", Kind.TRAIN, 1)) == 1
+    assert hospitals.asked.count(("south", Kind.EVALUATE, 0)) == 2
 
 
 def without_times(results: StudyResults) -> dict[str, Any]:

@@ -49,6 +49,15 @@ def test_the_order_of_arrival_changes_no_bit(cohort: dict[str, tuple[list[float]
     assert len(results) == 1
 
 
+def test_the_order_changes_nothing_even_where_sums_cancel() -> None:
+    """In float64 too, 1e30 + 1 − 1e30 is 0, and 1e30 − 1e30 + 1 is 1."""
+    cohort = {"a": update([1e30] * 5, 1), "b": update([4] * 5, 1), "c": update([-1e30] * 5, 1), "d": update([0] * 5, 1)}
+    results = {
+        weighted_average({site: cohort[site] for site in order}).values.tobytes() for order in permutations("abcd")
+    }
+    assert len(results) == 1
+
+
 @given(COHORTS.filter(bool), st.integers(1, 10_000), st.data())
 def test_a_site_split_in_two_changes_nothing(
     cohort: dict[str, tuple[list[float], int]], extra: int, data: st.DataObject
