@@ -30,6 +30,7 @@ class StudyRun:
         self.folder = folder
         self._run_id: int | None = None
         self._was_at_work = False
+        self._predecessor: int | None = None
         self._submissions = 0
         self._round_at_submission = -1
         self._over_since: float | None = None
@@ -82,6 +83,8 @@ class StudyRun:
             )
         if state.status == "failed":
             begin_again(self.folder)
+        # A ServerApp of a server that was killed may hold the lock a while longer; its end is not the new one's.
+        self._predecessor = holder(self.folder / RUN_LOCK)
         try:
             self._run_id = control.start_run({"run-folder": str(self.folder)})
         except httpx.HTTPStatusError as error:
@@ -91,7 +94,7 @@ class StudyRun:
 
     def _server_app_end(self, control: Control) -> str | None:
         """How the ServerApp ended, or None. Its lock tells at once; Flower needs a minute to notice a kill."""
-        at_work = holder(self.folder / RUN_LOCK) is not None
+        at_work = holder(self.folder / RUN_LOCK) not in (None, self._predecessor)
         gone = self._was_at_work and not at_work
         self._was_at_work = self._was_at_work or at_work
         end = control.run_end(self._run_id) if self._run_id is not None else None

@@ -1,6 +1,8 @@
 """A study's folder and state, and when it is submitted again."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,27 @@ def test_killed_server_app_is_noticed_by_its_lock(folder: Path) -> None:
     assert control.stopped == [1]
     advance(run, control)
     assert len(control.started) == 2
+
+
+def test_the_end_of_a_predecessor_is_not_taken_for_the_new_server_apps(folder: Path) -> None:
+    code = (
+        "import sys, pathlib; from fpe_server.locks import exclusive\n"
+        "with exclusive(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    run, control = StudyRun(folder), FakeControl()
+    words = [sys.executable, "-c", code, str(folder / RUN_LOCK)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as orphan:
+        assert orphan.stdout is not None
+        assert orphan.stdout.readline() == "held\n"
+        advance(run, control)
+        advance(run, control)
+        orphan.communicate(timeout=10)
+    advance(run, control)
+    assert control.stopped == []
+    with exclusive(folder / RUN_LOCK):
+        advance(run, control)
+    advance(run, control)
+    assert control.stopped == [1]
 
 
 def test_submissions_without_progress_are_bounded(folder: Path) -> None:
