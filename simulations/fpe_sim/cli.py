@@ -68,12 +68,12 @@ def run(
 
     Example:  fpe-sim run federated-mr-small --out runs/first
     """
-    from fpe_sim.console import say
+    from fpe_sim.console import interruptible, say
     from fpe_sim.publish import headline
     from fpe_sim.runner import default_jobs, run_scenario
     from fpe_sim.scenario import load_scenario
 
-    with told(as_json=as_json) as data:
+    with interruptible(), told(as_json=as_json) as data:
         results = run_scenario(load_scenario(scenario), out, jobs=jobs or default_jobs(), gpus_per_site=gpus_per_site)
         say(headline(results, out))
         data.update(out=out, results=out / "results.json", report=out / "report.html")
@@ -90,13 +90,13 @@ def demo(
 
     Example:  fpe-sim demo --out demo
     """
-    from fpe_sim.console import say
+    from fpe_sim.console import interruptible, say
     from fpe_sim.deployment import deploy_scenario
     from fpe_sim.publish import headline
     from fpe_sim.runner import default_jobs
     from fpe_sim.scenario import load_scenario
 
-    with told(as_json=as_json) as data:
+    with interruptible(), told(as_json=as_json) as data:
         results = deploy_scenario(load_scenario(scenario), out, jobs=jobs or default_jobs())
         say(headline(results, out))
         data.update(out=out, results=out / "results.json", report=out / "report.html")

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fpe_client.console import words
 from fpe_server.progress import make_reporter
 from fpe_server.study_state import read_state
 
+EXIT_INTERRUPTED = 130
 _POLL_S = 0.5
 
 
@@ -20,12 +22,25 @@ def say(text: str) -> None:
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C into a word about how to go on and the exit code for it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("interrupted; the same command goes on from here")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+@contextmanager
 def stage(title: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for one stage; yields the function to call with steps done and steps in all."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=words()) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+        if progress.tasks[0].total is None:
+            # Nothing was left to do.
+            progress.update(task, completed=1, total=1)
 
 
 @contextmanager
