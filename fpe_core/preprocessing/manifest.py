@@ -1,7 +1,7 @@
 """The two lists of a preprocessed cohort: which file holds which case, and which cases were set aside and why."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -60,19 +60,16 @@ class Quarantine(FrozenModel):
     """By the site's case id."""
 
 
+M = TypeVar("M", Manifest, Quarantine)
+
+
 def load_manifest(folder: Path) -> Manifest:
     """The manifest of a preprocessed cohort; an empty one where there is none.
 
     Raises:
         DataError: the file is damaged.
     """
-    path = folder / MANIFEST
-    try:
-        return Manifest.model_validate_json(path.read_bytes()) if path.is_file() else Manifest()
-    except (OSError, ValidationError) as error:
-        raise DataError(
-            f"{path}: not a manifest of preprocessed cases", hint="delete it and preprocess again"
-        ) from error
+    return _load(folder / MANIFEST, Manifest, "a manifest of preprocessed cases")
 
 
 def load_quarantine(folder: Path) -> Quarantine:
@@ -81,11 +78,14 @@ def load_quarantine(folder: Path) -> Quarantine:
     Raises:
         DataError: the file is damaged.
     """
-    path = folder / QUARANTINE
+    return _load(folder / QUARANTINE, Quarantine, "a list of quarantined cases")
+
+
+def _load(path: Path, model: type[M], what: str) -> M:
     try:
-        return Quarantine.model_validate_json(path.read_bytes()) if path.is_file() else Quarantine()
+        return model.model_validate_json(path.read_bytes()) if path.is_file() else model()
     except (OSError, ValidationError) as error:
-        raise DataError(f"{path}: not a list of quarantined cases", hint="delete it and preprocess again") from error
+        raise DataError(f"{path}: not {what}", hint="delete it and preprocess again") from error
 
 
 def read_manifest(folder: Path, recipe: PreprocessingRecipe) -> dict[str, Path]:

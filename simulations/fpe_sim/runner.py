@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flwr.serverapp import Grid
 
+from fpe_client.console import words
 from fpe_client.preparation import prepare
 from fpe_core.config.study import StudyPlan
 from fpe_core.errors import ConfigValueInvalid
@@ -80,8 +81,6 @@ def make_hospitals(scenario: Scenario, out: Path, *, server: str, jobs: int) -> 
 
 def prepare_hospital(site_file: Path, jobs: int) -> None:
     """Preprocess one hospital's cases, as `fpe-client preprocess` does."""
-    from fpe_client.console import words
-
     say(f"preprocessing at {site_file.parent.name}")
     prepare(site_file, recipe_name=None, jobs=jobs, console=words())
 
