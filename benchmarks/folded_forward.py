@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fpe_core.models.mnt_dl import NUM_SLICES, MntDlOutput, MntDlReleased
-from fpe_core.training.losses import mnt_dl_loss
+from fpe_core.models.mnt_dl_released import NUM_SLICES, MntDlReleased
+from fpe_core.models.output import MntDlOutput
+from fpe_core.training.losses import outcome_loss
 
 
 class LoopedEncoder(nn.Module):
@@ -57,7 +58,7 @@ def training_step(network: nn.Module, x: Tensor, *, bfloat16: bool) -> Callable[
         network.zero_grad(set_to_none=True)
         with precision():
             output = network(x)
-        mnt_dl_loss(output, target, subnet_weight=0.5, pos_weight=None).backward()
+        outcome_loss(output, target, subnet_weight=0.5, pos_weight=None).backward()
 
     return step
 

@@ -92,6 +92,6 @@ class SiteSession:
 
         def dataset(split: str) -> CaseDataset:
             chosen = [LabelledCase(file, label) for row, label, file in usable if split_of[row.patient_id] == split]
-            return CaseDataset(chosen, plan.model.sequences)
+            return CaseDataset(chosen, plan.model.channels)
 
         return SplitCases(dataset("train"), dataset("validation"), dataset("test"))

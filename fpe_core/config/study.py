@@ -11,22 +11,61 @@ Task = Literal["fpe", "recanalization", "rlvo"]
 Sequence = Literal["ncct", "cta", "dwi", "adc", "flair"]
 
 
+ModelName = Literal["mnt-dl", "mnt-dl-released", "scanet", "densenet169", "efficientnet-b0"]
+ClinicalColumn = Literal[
+    "age_years", "sex", "hypertension", "dyslipidaemia", "diabetes", "smoker", "atrial_fibrillation", "nihss",
+    "iv_thrombolysis", "unwitnessed_onset", "occlusion_side", "occlusion_site", "cbf_under_30_ml", "tmax_over_4_s_ml",
+    "tmax_over_6_s_ml", "tmax_over_10_s_ml", "hypoperfusion_intensity_ratio", "tmax4_to_tmax6_ratio", "aspects",
+]  # fmt: skip
+"""What a model may see of the case table. All but the last are the 18 columns of the rLVO paper's networks."""
+SLICE_MODELS: frozenset[ModelName] = frozenset({"mnt-dl", "mnt-dl-released", "scanet"})
+"""Networks over slices; the others are three-dimensional."""
+_CHANNELS_OF_ONE: dict[Sequence, int] = {"dwi": 3, "flair": 3, "adc": 3, "ncct": 2, "cta": 2}
+
+
 class ModelPlan(FrozenModel):
     """Which network is trained and what it sees."""
 
-    name: Literal["mnt-dl-released"] = "mnt-dl-released"
+    name: ModelName = "mnt-dl-released"
     """Name in the model factory."""
     sequences: tuple[Sequence, ...] = ("dwi", "flair", "adc")
-    """Input channels, in this order. MR: dwi, flair, adc. CT: ncct, cta."""
+    """Input channels, in this order. MR: dwi, flair, adc. CT: ncct, cta. For a network over slices a single one is
+    repeated, as in the single-sequence ablations of the MNT-DL paper."""
     base_width: Annotated[int, Field(ge=8, le=64)] = 64
-    """Channels of the first stage. 64 is the published network; smaller is for trials on a CPU."""
+    """Channels of the first stage of a network over slices. 64 is the published one; smaller is for trials on a CPU."""
     non_local: bool = False
-    """Adds the non-local block to the third stage."""
+    """Adds the non-local block to the third stage of mnt-dl-released; mnt-dl always has it."""
+    num_slices: Annotated[int, Field(ge=1)] = 26
+    """Slices that mnt-dl and scanet see, from the top of the volume on; mnt-dl-released sees 25."""
+    num_neighbourhoods: Annotated[int, Field(ge=1)] = 5
+    """Runs of adjacent slices in mnt-dl and scanet."""
+    clinical: tuple[ClinicalColumn, ...] = ()
+    """Columns that condition a three-dimensional network through DAFT; without any it sees the image alone."""
+    norm: Literal["batch", "group"] = "batch"
+    """group replaces every batch normalisation by group normalisation: for private training, which it is needed for,
+    and for sites whose images differ."""
+
+    @property
+    def channels(self) -> tuple[Sequence, ...]:
+        """A sequence for each channel of the network."""
+        if len(self.sequences) == 1 and self.name in SLICE_MODELS:
+            return self.sequences * _CHANNELS_OF_ONE[self.sequences[0]]
+        return self.sequences
 
     @model_validator(mode="after")
     def _sequences_are_distinct(self) -> "ModelPlan":
         if not self.sequences or len(set(self.sequences)) != len(self.sequences):
             raise ValueError(f"sequences should be one or more different names, got {list(self.sequences)}")
+        return self
+
+    @model_validator(mode="after")
+    def _options_fit_the_network(self) -> "ModelPlan":
+        if self.clinical and self.name in SLICE_MODELS:
+            raise ValueError(f"clinical should be empty for {self.name}, which has no DAFT")
+        if len(set(self.clinical)) != len(self.clinical):
+            raise ValueError(f"clinical should be different names, got {list(self.clinical)}")
+        if self.num_neighbourhoods > self.num_slices:
+            raise ValueError(f"num_neighbourhoods should be at most num_slices ({self.num_slices})")
         return self
 
 
@@ -39,29 +78,64 @@ class SplitPlan(FrozenModel):
     """Share of the patients held out until the end."""
 
 
+class PrivacyPlan(FrozenModel):
+    """DP-SGD at every site: each case's gradient is clipped, the sum gets Gaussian noise (Abadi et al., CCS 2016)."""
+
+    target_epsilon: Annotated[float, Field(gt=0)] | None = None
+    """ε that the whole study may spend at δ; the noise follows from it. Either this or `noise_multiplier`."""
+    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
+    """Standard deviation of the noise as a multiple of `max_grad_norm`."""
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Largest L2 norm of one case's gradient; a longer one is scaled down to it."""
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    """δ of the (ε, δ) guarantee; well below one over the number of cases."""
+
+    @model_validator(mode="after")
+    def _one_way_to_say_the_noise(self) -> "PrivacyPlan":
+        if (self.target_epsilon is None) == (self.noise_multiplier is None):
+            raise ValueError("give either target_epsilon or noise_multiplier")
+        return self
+
+
 class TrainingPlan(FrozenModel):
     """One local round."""
 
     local_epochs: Annotated[int, Field(ge=1)] = 1
     """Passes over the site's training cases in each round."""
-    batch_size: Annotated[int, Field(ge=2)] = 12
-    """Cases per optimiser step."""
+    batch_size: Annotated[int, Field(ge=1)] = 12
+    """Cases per optimiser step, however few of them fit on the device at once."""
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    """adamw: decoupled weight decay (UCLA protocol, MNT-DL). adam: weight decay as L2 penalty (SCANet)."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
-    """AdamW step size (UCLA protocol: 5e-4)."""
+    """Step size (UCLA protocol: 5e-4; SCANet and Vall d'Hebron: 1e-4)."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """AdamW decoupled weight decay (UCLA protocol: 0.05)."""
+    """Weight decay (UCLA protocol: 0.05)."""
+    plateau_patience_epochs: Annotated[int, Field(ge=0)] | None = None
+    """Epochs of a round without a better validation loss before the learning rate is cut to a tenth; default never."""
     subnet_loss_weight: Annotated[float, Field(ge=0)] = 0.5
     """γ in L = L_fusion + γ Σ L_subnet; 0 trains the fusion head alone."""
     patience_epochs: Annotated[int, Field(ge=1)] = 10
     """Epochs of a round without a better validation loss before the round stops early."""
     balance_classes: bool = True
     """Weights the positive class by the training cases' negatives-to-positives ratio."""
+    balanced_sampling: bool = False
+    """Draws as many cases of each class, with replacement; instead of `balance_classes`."""
     flip_left_right: bool = True
     """Mirrors each training case with probability one half."""
-    precision: Literal["auto", "float32"] = "auto"
-    """auto: bfloat16 autocast where the device is a GPU that has it. float32: never."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto: bfloat16 autocast on a GPU that has it, float16 with loss scaling on an older one, float32 on a CPU."""
     deterministic: bool = True
     """Deterministic kernels: the same plan and data give the same model on the same kind of machine."""
+    privacy: PrivacyPlan | None = None
+    """Differentially private training; default none."""
+
+    @model_validator(mode="after")
+    def _classes_are_balanced_once(self) -> "TrainingPlan":
+        if self.balanced_sampling and self.balance_classes:
+            raise ValueError("balance_classes should be false where balanced_sampling is true")
+        if self.privacy and (self.balanced_sampling or self.precision == "float16"):
+            raise ValueError("privacy needs balanced_sampling: false and another precision than float16")
+        return self
 
 
 class FederationPlan(FrozenModel):
@@ -106,6 +180,12 @@ class StudyPlan(FrozenModel):
     split: SplitPlan = SplitPlan()
     training: TrainingPlan = TrainingPlan()
     federation: FederationPlan = FederationPlan()
+
+    @model_validator(mode="after")
+    def _privacy_needs_group_norm(self) -> "StudyPlan":
+        if self.training.privacy and self.model.norm != "group":
+            raise ValueError("model.norm should be group where training.privacy is given: a batch mixes its cases")
+        return self
 
     def fingerprint(self) -> str:
         """sha256 over the canonical JSON of the plan; sites and server compare it."""

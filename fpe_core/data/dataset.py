@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,31 +15,48 @@ from fpe_core.preprocessing.processed import ProcessedCase
 
 @dataclass(frozen=True)
 class LabelledCase:
-    """A preprocessed file and its label, 0 or 1."""
+    """A preprocessed file, its label, 0 or 1, and what the network sees of its clinical table."""
 
     file: Path
     label: int
+    tabular: tuple[float, ...] = ()
 
 
-class CaseDataset(Dataset[tuple[Tensor, Tensor]]):
+class Sample(NamedTuple):
+    """One case, or, after collation, a batch of B of them: each field then has B as its first axis."""
+
+    image: Tensor
+    """`(C, Z, H, W)` float32 on the recipe's grid."""
+    label: Tensor
+    """`()` float32, 0 or 1."""
+    tabular: Tensor
+    """`(T,)` float32, scaled clinical columns; T = 0 for a network without them."""
+
+    def to(self, device: torch.device) -> "Sample":
+        """The same on `device`, copied beside the computation where the memory is pinned."""
+        return Sample(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+class CaseDataset(Dataset[Sample]):
     """Cases in a fixed order, read from disk when they are asked for.
 
-    Each item is an image `(C, Z, H, W)` float32 on the recipe's grid, channels in the order of `sequences`, and its
-    label, a float32 scalar.
+    Args:
+        cases: files, labels and clinical columns.
+        channels: a sequence for each channel, in the channels' order; a name may repeat (`ModelPlan.channels`).
     """
 
-    def __init__(self, cases: Sequence[LabelledCase], sequences: Sequence[str]) -> None:
+    def __init__(self, cases: Sequence[LabelledCase], channels: Sequence[str]) -> None:
         self.cases = tuple(cases)
-        self.sequences = tuple(sequences)
+        self.channels = tuple(channels)
 
     def __len__(self) -> int:
         return len(self.cases)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> Sample:
         case = self.cases[index]
         volumes = ProcessedCase.load(case.file).volumes
-        image = np.stack([volumes[name] for name in self.sequences])
-        return torch.from_numpy(image), torch.tensor(float(case.label))
+        image = np.stack([volumes[name] for name in self.channels])
+        return Sample(torch.from_numpy(image), torch.tensor(float(case.label)), torch.tensor(case.tabular))
 
     @property
     def num_positive(self) -> int:

@@ -1,34 +1,41 @@
 """Which part of a network a tensor belongs to: the unit in which weights can be shared or kept at a site."""
 
-import re
+from collections.abc import Mapping
 from typing import Literal
+
+from torch import nn
 
 from fpe_core.errors import ModelError
 
 Block = Literal["stem", "encoder", "attention", "head", "norm", "projector", "daft"]
 """
 stem: the first convolution, which sees the sequences. encoder: all other convolutions. attention: self-attention and
-non-local. head: what turns features into logits. norm: all of batch normalisation, weights and running statistics,
-wherever it stands. projector: of self-supervision. daft: conditioning on clinical data.
+non-local. head: what turns features into logits. norm: all normalisation, weights and running statistics, wherever it
+stands outside the projector. projector: of self-supervision, whole. daft: conditioning on clinical data.
 """
 
-_RULES: tuple[tuple[Block, re.Pattern[str]], ...] = (
-    # The first that matches counts: norms and non-local weights stand inside the encoder's stages.
-    ("norm", re.compile(r"(.+\.)?(bn\d+|downsample\.1|W_z\.1)\.")),
-    ("attention", re.compile(r"attn_\d+\.|.+\.(theta|phi|g|W_z\.0)\.")),
-    ("stem", re.compile(r"conv1\.")),
-    ("encoder", re.compile(r"layer\d+\.")),
-    ("head", re.compile(r"fc_\d+_\d+\.|classifier\.")),
-)
+_NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
-def block_of(name: str) -> Block:
-    """Block of the parameter or buffer called `name` in a model's state dict.
+def block_map(model: nn.Module) -> dict[str, Block]:
+    """Block of every parameter and buffer of `model`, by name, in state-dict order.
+
+    A network says in its attribute `blocks` which block each beginning of a name stands for; the longest that fits
+    counts. What belongs to a normalisation layer is in `norm`, unless it is part of the projector.
 
     Raises:
-        ModelError: no rule knows the name. A new network brings its rules along.
+        ModelError: a name fits no beginning. A new network brings its own.
     """
-    for block, pattern in _RULES:
-        if pattern.match(name):
-            return block
-    raise ModelError(f"the tensor {name} belongs to no block")
+    rules: Mapping[str, Block] = getattr(model, "blocks", {})
+    norms = {path for path, module in model.named_modules() if isinstance(module, _NORMS)}
+    return {name: _block(name, rules, norms) for name in model.state_dict()}
+
+
+def _block(name: str, rules: Mapping[str, Block], norms: set[str]) -> Block:
+    fitting = [prefix for prefix in rules if name.startswith(prefix)]
+    block = rules[max(fitting, key=len)] if fitting else None
+    if block != "projector" and name.rpartition(".")[0] in norms:
+        return "norm"
+    if block is None:
+        raise ModelError(f"the tensor {name} belongs to no block")
+    return block

@@ -1,27 +1,48 @@
 """Builds a network from its name in the study plan."""
 
+import inspect
 from collections.abc import Callable
+from typing import Literal, get_args
 
 from torch import nn
 
-from fpe_core.errors import ModelUnknown
-from fpe_core.models.mnt_dl import MntDlReleased
+from fpe_core.config.study import ModelName
+from fpe_core.errors import ModelError, ModelUnknown
+from fpe_core.models.norm import use_group_norm
 
-_MODELS: dict[str, Callable[..., nn.Module]] = {"mnt-dl-released": MntDlReleased}
 
-
-def build_model(name: str, *, in_channels: int, base_width: int = 64, non_local: bool = False) -> nn.Module:
+def build_model(
+    name: str, *, in_channels: int, norm: Literal["batch", "group"] = "batch", **options: int | bool | str | None
+) -> nn.Module:
     """A freshly initialised network; its weights are drawn from torch's global generator.
+
+    Every network maps an image `[B, C, Z, H, W]` to a `ModelOutput`; those that take clinical columns `[B, T]` take
+    them as the second argument. `embed` gives the features `[B, embedding_size]` before the heads.
 
     Args:
         name: as in a study plan's `model.name`.
-        in_channels: number of sequences (MR: 3, CT: 2).
-        base_width: channels of the first stage, which every other width follows; 64 is the published network.
-        non_local: adds the non-local block to the third stage.
+        in_channels: number of channels of the image (MR: 3, CT: 2).
+        norm: which normalisation, see `ModelPlan.norm`.
+        options: the network's own, such as `base_width=16` or `daft=True`; its class explains them.
 
     Raises:
         ModelUnknown: there is no network of that name.
+        ModelError: the network has no such option, or not with such a value.
     """
-    if name not in _MODELS:
-        raise ModelUnknown(f"unknown model {name!r}", hint=f"valid names: {', '.join(sorted(_MODELS))}")
-    return _MODELS[name](in_channels=in_channels, base_width=base_width, non_local=non_local)
+    if name not in get_args(ModelName):
+        raise ModelUnknown(f"unknown model {name!r}", hint=f"valid names: {', '.join(sorted(get_args(ModelName)))}")
+    network = _network(name)
+    valid = inspect.signature(network).parameters.keys() - {"in_channels", "encoder_name"}
+    if unknown := sorted(options.keys() - valid):
+        raise ModelError(f"{name} has no option {unknown[0]}", hint=f"its options: {', '.join(sorted(valid))}")
+    model = network(in_channels=in_channels, **options)
+    return use_group_norm(model) if norm == "group" else model
+
+
+def _network(name: str) -> Callable[..., nn.Module]:
+    """Imported when asked for: MONAI takes seconds."""
+    match name:
+        case _:
+            from fpe_core.models.mnt_dl_released import MntDlReleased
+
+            return MntDlReleased

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from fpe_core.config.study import StudyPlan
+from fpe_core.config.study import ModelPlan, StudyPlan
 from fpe_core.models.factory import build_model
 from fpe_core.models.state import read_state
 from fpe_core.seeds import derive_seed
@@ -12,12 +12,22 @@ from fpe_core.state import FlatState
 
 def planned_model(plan: StudyPlan) -> nn.Module:
     """The plan's network, freshly initialised by torch's own generator."""
-    return build_model(
-        plan.model.name,
-        in_channels=len(plan.model.sequences),
-        base_width=plan.model.base_width,
-        non_local=plan.model.non_local,
-    )
+    model = plan.model
+    return build_model(model.name, in_channels=len(model.channels), norm=model.norm, **_options(model))
+
+
+def _options(model: ModelPlan) -> dict[str, int | bool]:
+    match model.name:
+        case "mnt-dl-released":
+            return {"base_width": model.base_width, "non_local": model.non_local}
+        case "mnt-dl" | "scanet":
+            return {
+                "base_width": model.base_width,
+                "num_slices": model.num_slices,
+                "num_neighbourhoods": model.num_neighbourhoods,
+            }
+        case _:
+            return {"daft": bool(model.clinical), "num_tabular": len(model.clinical)}
 
 
 def initial_state(plan: StudyPlan) -> FlatState:

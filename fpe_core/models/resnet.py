@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from fpe_core.models.blocks import Block
 from fpe_core.models.non_local import NonLocalBlock
 
 
@@ -32,12 +33,14 @@ class SliceEncoder(nn.Module):
 
     Attributes:
         num_features: length of a slice's vector, 8 · base_width (512 as published).
+        blocks: for `block_map`.
     """
 
     def __init__(self, *, in_channels: int, base_width: int, non_local: bool) -> None:
         super().__init__()
         w = base_width
         self.num_features = 8 * w
+        self.blocks: dict[str, Block] = {"conv1.": "stem", "layer": "encoder"}
         self.conv1 = nn.Conv2d(in_channels, w, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(w)
         self.relu = nn.ReLU(inplace=True)
@@ -47,6 +50,7 @@ class SliceEncoder(nn.Module):
         self.layer3 = _stage(2 * w, 4 * w, num_blocks=6, stride=2)
         if non_local:
             self.layer3.insert(5, NonLocalBlock(4 * w))
+            self.blocks["layer3.5."] = "attention"
         self.layer4 = _stage(4 * w, 8 * w, num_blocks=3, stride=2)
 
     def encode(self, slices: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from fpe_core.errors import ModelError, StateMismatch
-from fpe_core.models.blocks import block_of
+from fpe_core.models.blocks import Block, block_map
 from fpe_core.state import FlatState, Layout, TensorEntry
 
 _DTYPES = {torch.float32: "float32", torch.int64: "int64"}
@@ -16,7 +16,8 @@ def layout_of(model: nn.Module) -> Layout:
     Raises:
         ModelError: a tensor is neither float32 nor int64, or belongs to no block.
     """
-    return Layout(tuple(_entry(name, tensor) for name, tensor in model.state_dict().items()))
+    blocks = block_map(model)
+    return Layout(tuple(_entry(name, tensor, blocks[name]) for name, tensor in model.state_dict().items()))
 
 
 @torch.no_grad()
@@ -51,10 +52,10 @@ def write_state(model: nn.Module, state: FlatState) -> None:
         tensor.copy_(part if tensor.is_floating_point() else part.round())
 
 
-def _entry(name: str, tensor: Tensor) -> TensorEntry:
+def _entry(name: str, tensor: Tensor, block: Block) -> TensorEntry:
     if tensor.dtype not in _DTYPES:
         raise ModelError(f"the tensor {name} should be float32 or int64, got {tensor.dtype}")
-    return TensorEntry(name, tuple(tensor.shape), _DTYPES[tensor.dtype], block_of(name))
+    return TensorEntry(name, tuple(tensor.shape), _DTYPES[tensor.dtype], block)
 
 
 def _parts(flat: Tensor, layout: Layout) -> list[Tensor]:

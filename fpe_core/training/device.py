@@ -40,8 +40,19 @@ def make_deterministic(seed: int, *, deterministic: bool) -> None:
     torch.backends.cudnn.benchmark = not deterministic
 
 
-def autocast(device: torch.device, precision: Literal["auto", "float32"]) -> AbstractContextManager[object]:
-    """bfloat16 autocast on a GPU that has it; plain float32 everywhere else."""
-    if precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return nullcontext()
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Mixed precision as `TrainingPlan.precision` describes it; float16 needs loss scaling beside it."""
+    dtype = autocast_dtype(device, precision)
+    return nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype=dtype)
+
+
+def autocast_dtype(device: torch.device, precision: Precision) -> torch.dtype:
+    """The dtype that convolutions compute in."""
+    if precision != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

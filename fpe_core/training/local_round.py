@@ -14,7 +14,7 @@ from fpe_core.models.state import read_state, write_state
 from fpe_core.protocol import TrainingSummary
 from fpe_core.state import FlatState
 from fpe_core.training.device import autocast, make_deterministic
-from fpe_core.training.losses import mnt_dl_loss
+from fpe_core.training.losses import outcome_loss
 from fpe_core.training.predict import Progress, no_progress, predict
 
 
@@ -104,12 +104,12 @@ def _train_epoch(
     model.train()
     pos_weight = torch.tensor(train.num_negative / train.num_positive, device=device) if plan.balance_classes else None
     total, seen = 0.0, 0
-    for images, labels in DataLoader(train, batch_size=plan.batch_size, shuffle=True, generator=shuffle):
+    for images, labels, _ in DataLoader(train, batch_size=plan.batch_size, shuffle=True, generator=shuffle):
         batch = _mirrored(images, shuffle) if plan.flip_left_right else images
         optimiser.zero_grad(set_to_none=True)
         with autocast(device, plan.precision):
             output = model(batch.to(device))
-        loss = mnt_dl_loss(output, labels.to(device), subnet_weight=plan.subnet_loss_weight, pos_weight=pos_weight)
+        loss = outcome_loss(output, labels.to(device), subnet_weight=plan.subnet_loss_weight, pos_weight=pos_weight)
         if not torch.isfinite(loss):
             raise TrainingDiverged(f"the loss should be finite, got {loss.item()} in epoch {epoch + 1}")
         loss.backward()  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ from fpe_core.config.study import TrainingPlan
 from fpe_core.data.dataset import CaseDataset
 from fpe_core.errors import TrainingDiverged
 from fpe_core.training.device import autocast
-from fpe_core.training.losses import mnt_dl_loss
+from fpe_core.training.losses import outcome_loss
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, the steps done and the steps in all."""
@@ -56,12 +56,12 @@ def predict(
     model.eval()
     logits: list[torch.Tensor] = []
     loss = 0.0
-    for images, labels in DataLoader(cases, batch_size=plan.batch_size):
+    for images, labels, _ in DataLoader(cases, batch_size=plan.batch_size):
         with autocast(device, plan.precision):
             output = model(images.to(device))
-        batch_loss = mnt_dl_loss(output, labels.to(device), subnet_weight=plan.subnet_loss_weight, pos_weight=None)
+        batch_loss = outcome_loss(output, labels.to(device), subnet_weight=plan.subnet_loss_weight, pos_weight=None)
         loss += float(batch_loss) * len(labels)
-        logits.append(output.fusion.float().cpu().flatten())
+        logits.append(output.logits.float().cpu().flatten())
         progress(stage, sum(len(part) for part in logits), len(cases))
     probabilities = torch.sigmoid(torch.cat(logits).double()).numpy() if logits else np.zeros(0)
     if not (np.isfinite(probabilities).all() and np.isfinite(loss)):

@@ -23,18 +23,19 @@ def cases(make_site: MakeSite) -> list[LabelledCase]:
 def test_channels_stand_in_the_order_asked_for(cases: list[LabelledCase]) -> None:
     volumes = ProcessedCase.load(cases[1].file).volumes
     for order in (SEQUENCES, ("adc", "dwi")):
-        image, label = CaseDataset(cases, order)[1]
+        image, label, tabular = CaseDataset(cases, order)[1]
         assert image.dtype == torch.float32
         assert image.shape == (len(order), 25, 16, 16)
         for channel, name in zip(image, order, strict=True):
             assert torch.equal(channel, torch.from_numpy(volumes[name])), name
         assert (label.shape, label.dtype, label.item()) == ((), torch.float32, 1.0)
+        assert (tabular.shape, tabular.dtype) == ((0,), torch.float32)
 
 
 def test_classes_are_counted(cases: list[LabelledCase]) -> None:
     dataset = CaseDataset(cases, SEQUENCES)
     assert (len(dataset), dataset.num_positive, dataset.num_negative) == (5, 2, 3)
-    assert [label.item() for _, label in (dataset[i] for i in range(5))] == [1, 1, 0, 0, 0]
+    assert [dataset[i].label.item() for i in range(5)] == [1, 1, 0, 0, 0]
 
 
 def test_a_damaged_file_is_named(cases: list[LabelledCase]) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from fpe_core.errors import ModelUnknown
 from fpe_core.models import build_model
-from fpe_core.models.mnt_dl import MntDlReleased
+from fpe_core.models.mnt_dl_released import MntDlReleased
 
 
 def test_builds_the_network_of_that_name() -> None:
@@ -15,8 +15,8 @@ def test_builds_the_network_of_that_name() -> None:
 
 
 def test_unknown_name_is_refused_and_the_valid_ones_named() -> None:
-    with pytest.raises(ModelUnknown, match="'mnt-dl'") as caught:
-        build_model("mnt-dl", in_channels=3)
+    with pytest.raises(ModelUnknown, match="'mnt-dl-3'") as caught:
+        build_model("mnt-dl-3", in_channels=3)
     assert "mnt-dl-released" in caught.value.hint
 
 

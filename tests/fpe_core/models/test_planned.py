@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from fpe_core.config.study import ModelPlan, StudyPlan
-from fpe_core.models.mnt_dl import MntDlReleased
+from fpe_core.models.mnt_dl_released import MntDlReleased
 from fpe_core.models.planned import initial_state, planned_model
 from fpe_core.models.state import layout_of
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fpe_core.errors import StateMismatch
-from fpe_core.models.mnt_dl import MntDlReleased, load_released_state_dict
+from fpe_core.models.mnt_dl_released import MntDlReleased, load_released_state_dict
 
 KEYS = json.loads((Path(__file__).parents[2] / "reference" / "mnt_dl_state_keys.json").read_text())
 STAGES = {"conv1.": "0.", "bn1.": "1.", "layer1.": "4."}

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from fpe_core.errors import ModelError, StateMismatch
-from fpe_core.models.blocks import block_of
-from fpe_core.models.mnt_dl import MntDlReleased
+from fpe_core.models.blocks import block_map
+from fpe_core.models.mnt_dl_released import MntDlReleased
 from fpe_core.models.state import layout_of, read_state, write_state
 from fpe_core.protocol import Kind, Reply, ReplyHeader, reply_from_bytes, to_bytes
 from fpe_core.state import FlatState, Layout
@@ -53,8 +53,10 @@ def test_every_tensor_is_in_its_block(non_local: bool, in_channels: int) -> None
 
 
 def test_a_tensor_without_a_block_is_refused() -> None:
+    model = small_model()
+    model.mystery = nn.Linear(2, 2)
     with pytest.raises(ModelError, match=r"mystery\.weight"):
-        block_of("mystery.weight")
+        block_map(model)
 
 
 def test_a_dtype_that_cannot_travel_is_refused() -> None:

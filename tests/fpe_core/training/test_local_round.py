@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fpe_core.config.study import StudyPlan
-from fpe_core.data.dataset import CaseDataset, SplitCases
+from fpe_core.data.dataset import CaseDataset, Sample, SplitCases
 from fpe_core.errors import NotEnoughCases, TrainingDiverged
 from fpe_core.models.planned import initial_state, planned_model
 from fpe_core.models.state import read_state, write_state
@@ -124,26 +124,26 @@ def test_a_single_epoch_is_returned_unjudged(train: Train, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_training_needs_both_classes(train: Train, splits: SplitCases, label: int) -> None:
-    one_sided = CaseDataset([case for case in splits.train.cases if case.label == label], splits.train.sequences)
+    one_sided = CaseDataset([case for case in splits.train.cases if case.label == label], splits.train.channels)
     with pytest.raises(NotEnoughCases):
         train(cases=one_sided)
     with pytest.raises(NotEnoughCases):
-        train(cases=CaseDataset([], splits.train.sequences))
+        train(cases=CaseDataset([], splits.train.channels))
 
 
 class Spoilt(CaseDataset):
     """Cases of which one has a voxel that is not a number."""
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image, label = super().__getitem__(index)
+    def __getitem__(self, index: int) -> Sample:
+        image, label, tabular = super().__getitem__(index)
         if index == 4:
             image[1, 12, 8, 8] = torch.nan
-        return image, label
+        return Sample(image, label, tabular)
 
 
 def test_a_voxel_that_is_not_a_number_stops_the_round(train: Train, splits: SplitCases) -> None:
     with pytest.raises(TrainingDiverged, match="finite"):
-        train(cases=Spoilt(splits.train.cases, splits.train.sequences))
+        train(cases=Spoilt(splits.train.cases, splits.train.channels))
 
 
 def test_a_learning_rate_out_of_all_bounds_stops_the_round(train: Train) -> None:
@@ -153,7 +153,7 @@ def test_a_learning_rate_out_of_all_bounds_stops_the_round(train: Train) -> None
 
 def test_the_rarer_class_counts_as_much_as_the_other(splits: SplitCases, train: Train) -> None:
     """With 2 positive and 6 negative cases the weight is 3: an undecided network's loss is then half as high again."""
-    cases = CaseDataset([*splits.train.cases[:2], *splits.train.cases[6:]], splits.train.sequences)
+    cases = CaseDataset([*splits.train.cases[:2], *splits.train.cases[6:]], splits.train.channels)
     still = {"learning_rate": 1e-12, "local_epochs": 1, "batch_size": 8}
     plain = train(cases=cases, balance_classes=False, **still).summary.epoch_losses[0]
     balanced = train(cases=cases, balance_classes=True, **still).summary.epoch_losses[0]

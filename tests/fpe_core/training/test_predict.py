@@ -9,7 +9,7 @@ from fpe_core.config.study import StudyPlan
 from fpe_core.data.dataset import CaseDataset, SplitCases
 from fpe_core.errors import TrainingDiverged
 from fpe_core.models.planned import planned_model
-from fpe_core.training.losses import mnt_dl_loss
+from fpe_core.training.losses import outcome_loss
 from fpe_core.training.predict import predict
 
 CPU = torch.device("cpu")
@@ -32,11 +32,11 @@ def test_each_case_gets_its_own_probability_and_the_loss_is_their_mean(
     got = predict(model.train(), cases, plan=plan.training, device=CPU)
     model.eval()
     losses, probabilities = [], []
-    for image, label in (cases[i] for i in range(len(cases))):
+    for image, label, _ in (cases[i] for i in range(len(cases))):
         with torch.no_grad():
             output = model(image[None])
         weight = plan.training.subnet_loss_weight
-        losses.append(float(mnt_dl_loss(output, label[None], subnet_weight=weight, pos_weight=None)))
+        losses.append(float(outcome_loss(output, label[None], subnet_weight=weight, pos_weight=None)))
         probabilities.append(1 / (1 + np.exp(-output.fusion.item())))
     np.testing.assert_allclose(got.probabilities, probabilities, rtol=1e-5)
     assert np.ptp(got.probabilities) > 1e-3

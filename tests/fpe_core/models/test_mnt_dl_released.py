@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from fpe_core.errors import ModelError
-from fpe_core.models.mnt_dl import MntDlOutput, MntDlReleased
+from fpe_core.models.mnt_dl_released import MntDlReleased
+from fpe_core.models.output import MntDlOutput
 
 
 def small_model(*, non_local: bool = False, in_channels: int = 3) -> MntDlReleased:
