@@ -1,12 +1,14 @@
-"""Where training runs: choice of device, precision and determinism."""
+"""Where and how a network computes: device, memory layout, compilation, precision and determinism."""
 
 import os
 import random
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
+from weakref import WeakSet
 
 import numpy as np
 import torch
+from torch import nn
 
 from fpe_core.errors import TrainingError
 
@@ -26,6 +28,30 @@ def choose_device(name: str) -> torch.device:
             hint="set trainer.device to auto or cpu in the site file",
         )
     return device
+
+
+def place(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move `model` to `device`, its convolutions' weights channels-last: the faster layout, on CPUs too.
+
+    Returns:
+        `model` itself.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        elif isinstance(module, nn.Conv3d):
+            module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return model.to(device)
+
+
+_compiled: WeakSet[nn.Module] = WeakSet()
+
+
+def compile_once(model: nn.Module) -> None:
+    """Let torch compile what calling `model` computes, for each shape of its input; weights and their names stay."""
+    if model not in _compiled:
+        model.compile(dynamic=False)
+        _compiled.add(model)
 
 
 def make_deterministic(seed: int, *, deterministic: bool) -> None:
