@@ -68,8 +68,8 @@ class Stepper:
             The mean loss over the batch, from before the step.
 
         Raises:
-            TrainingDiverged: the loss, or in float16 a gradient at any scale, is not finite; the weights are as before.
-            TrainingError: the smallest micro-batch does not fit on the device.
+            TrainingDiverged: the loss, or in float16 a gradient at any scale, is not finite. The model is as before.
+            TrainingError: the smallest micro-batch does not fit on the device. The model is as before.
         """
         start = _Start(self.model, self.device)
         while True:
@@ -82,10 +82,11 @@ class Stepper:
         """The batch's gradients in the parameters, by halves where the whole does not fit; returns the loss."""
         while (loss := self._accumulated(batch)) is None:
             # Outside the handler of the error, whose traceback would keep the tensors alive.
+            start.restore()
             release_memory(self.device)
             self.micro_batches.halve(len(batch.label))
-            start.restore()
         if not isfinite(loss):
+            start.restore()
             self.optimiser.zero_grad(set_to_none=True)
             raise TrainingDiverged(f"the loss should be finite, got {loss}")
         return loss
@@ -115,6 +116,7 @@ class Stepper:
         if self.scaler.get_scale() >= scale:
             return True
         if scale < 1:
+            self.optimiser.zero_grad(set_to_none=True)
             raise TrainingDiverged("the gradients should be finite in float16, but overflow at every loss scale")
         return False
 

@@ -141,7 +141,7 @@ def test_the_size_that_fits_is_remembered_and_told_once(caplog: pytest.LogCaptur
 
 
 def test_a_case_that_does_not_fit_alone_is_an_error_and_moves_nothing() -> None:
-    model = network()
+    model = network(norm=True)
     before = copied(model)
     stepper = stepper_of(model, wrap=small_memory(0))
     with pytest.raises(TrainingError, match=r"hold 1 case\(s\) at once") as caught:
@@ -183,7 +183,7 @@ def test_parts_are_equal_and_keep_the_order(num_cases: int, size: int, smallest:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("spoilt", [0, 5])
 def test_a_loss_that_is_not_finite_moves_nothing(precision: Precision, spoilt: int) -> None:
-    model = network()
+    model = network(norm=True)
     before = copied(model)
     stepper = stepper_of(model, micro=2, precision=precision)
     batch = batch_of(6)
