@@ -42,6 +42,14 @@ def build_model(
 def _network(name: str) -> Callable[..., nn.Module]:
     """Imported when asked for: MONAI takes seconds."""
     match name:
+        case "densenet169":
+            from fpe_core.models.encoders3d import DenseNet169
+
+            return DenseNet169
+        case "efficientnet-b0":
+            from fpe_core.models.encoders3d import EfficientNetB0
+
+            return EfficientNetB0
         case _:
             from fpe_core.models.mnt_dl_released import MntDlReleased
 
