@@ -71,7 +71,7 @@ def _train(request: Request, session: SiteSession, progress: Progress) -> Reply:
         validation=splits.validation,
         plan=plan.training,
         seed=round_seed(plan, session.config.site, request.header.round_number),
-        device=session.device,
+        hardware=session.hardware,
         progress=progress,
     )
     summary = outcome.summary.model_copy(update={"training_s": time.monotonic() - started})
@@ -94,7 +94,7 @@ def _alone(request: Request, session: SiteSession, progress: Progress) -> Reply:
         site=session.config.site,
         cases=session.cases(plan).splits,
         plan=plan,
-        device=session.device,
+        hardware=session.hardware,
         progress=progress,
     )
     evaluation = _evaluate_split(request, session, chosen, "test", progress)
@@ -116,7 +116,7 @@ def _evaluate_split(
     cases: CaseDataset = getattr(session.cases(plan).splits, split)
     model = session.model(plan)
     write_state(model, state)
-    result = predict(model, cases, plan=plan.training, device=session.device, progress=progress)
+    result = predict(model, cases, plan=plan.training, hardware=session.hardware, progress=progress)
     positive, negative = count_scores(result.probabilities, result.labels)
     return Evaluation(
         split=split,

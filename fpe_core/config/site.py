@@ -32,6 +32,13 @@ class SiteTrainer(FrozenModel):
     """auto takes the first GPU, or the CPU where there is none."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads for training; default is what torch chooses."""
+    micro_batch_size: Annotated[int, Field(ge=1)] | None = None
+    """Cases on the device at once; default is the study's whole batch, and halves of it where memory does not suffice.
+    Networks with batch normalisation take their statistics over these."""
+    compile: bool = False
+    """Lets torch compile the network first: minutes once, then faster steps. Needs a C++ compiler."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that read cases ahead of training; 0 reads between the steps."""
     overdue_after_s: Annotated[float, Field(gt=0)] = 900.0
     """A trainer that shows no progress for so long is killed and started again, in seconds."""
 

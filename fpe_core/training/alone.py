@@ -1,6 +1,5 @@
 """The comparison that every federation owes its sites: the same network, trained on one site's data only."""
 
-import torch
 from torch import nn
 
 from fpe_core.config.study import StudyPlan
@@ -8,6 +7,7 @@ from fpe_core.data.dataset import SplitCases
 from fpe_core.models.state import write_state
 from fpe_core.seeds import derive_seed
 from fpe_core.state import FlatState
+from fpe_core.training.hardware import Hardware
 from fpe_core.training.local_round import train_round
 from fpe_core.training.predict import Progress, no_progress, predict
 
@@ -24,7 +24,7 @@ def train_alone(
     site: str,
     cases: SplitCases,
     plan: StudyPlan,
-    device: torch.device,
+    hardware: Hardware,
     progress: Progress = no_progress,
 ) -> FlatState:
     """Train for as many rounds as the federation does, on this site's cases only.
@@ -38,7 +38,7 @@ def train_alone(
 
     def validation_loss(state: FlatState) -> float:
         write_state(model, state)
-        return predict(model, cases.validation, plan=plan.training, device=device, progress=progress).loss
+        return predict(model, cases.validation, plan=plan.training, hardware=hardware, progress=progress).loss
 
     current = best = initial
     best_loss = validation_loss(initial)
@@ -50,7 +50,7 @@ def train_alone(
             validation=cases.validation,
             plan=plan.training,
             seed=round_seed(plan, site, round_number),
-            device=device,
+            hardware=hardware,
             progress=progress,
         ).trained
         # As the server does it with the update that it gets, so that not even the rounding differs.

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
 
 from fpe_core.config.study import TrainingPlan
-from fpe_core.data.dataset import CaseDataset
+from fpe_core.data.dataset import CaseDataset, Sample
 from fpe_core.errors import TrainingDiverged
-from fpe_core.training.device import autocast
+from fpe_core.models.output import ModelOutput
+from fpe_core.training.device import autocast, compile_once
+from fpe_core.training.hardware import Hardware
+from fpe_core.training.loader import ordered_batches
 from fpe_core.training.losses import outcome_loss
+from fpe_core.training.micro_batches import MicroBatches, release_memory
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, the steps done and the steps in all."""
@@ -28,7 +31,7 @@ class Predictions:
     """What a model says about N cases.
 
     Attributes:
-        probabilities: `(N,)` float64, sigmoid of the fusion logit.
+        probabilities: `(N,)` float64, sigmoid of the prediction's logit.
         labels: `(N,)` int64, 0 or 1.
         loss: mean training loss per case, without class weights.
     """
@@ -38,13 +41,20 @@ class Predictions:
     loss: float
 
 
+def network_output(model: nn.Module, batch: Sample) -> ModelOutput:
+    """What `model` says about a batch on its device; it is shown clinical columns where the cases have some."""
+    inputs = (batch.image, batch.tabular) if batch.tabular.shape[1] else (batch.image,)
+    output: ModelOutput = model(*inputs)
+    return output
+
+
 @torch.no_grad()
 def predict(
     model: nn.Module,
     cases: CaseDataset,
     *,
     plan: TrainingPlan,
-    device: torch.device,
+    hardware: Hardware,
     progress: Progress = no_progress,
     stage: str = "evaluate",
 ) -> Predictions:
@@ -52,19 +62,42 @@ def predict(
 
     Raises:
         TrainingDiverged: an output is not finite.
+        TrainingError: a single case does not fit on the device.
     """
+    if hardware.compile:
+        compile_once(model)
     model.eval()
-    logits: list[torch.Tensor] = []
-    loss = 0.0
-    for images, labels, _ in DataLoader(cases, batch_size=plan.batch_size):
-        with autocast(device, plan.precision):
-            output = model(images.to(device))
-        batch_loss = outcome_loss(output, labels.to(device), subnet_weight=plan.subnet_loss_weight, pos_weight=None)
-        loss += float(batch_loss) * len(labels)
-        logits.append(output.logits.float().cpu().flatten())
-        progress(stage, sum(len(part) for part in logits), len(cases))
-    probabilities = torch.sigmoid(torch.cat(logits).double()).numpy() if logits else np.zeros(0)
+    micro_batches = MicroBatches(hardware.micro_batch_size)
+    logits, loss = torch.zeros(0), 0.0
+    for batch in ordered_batches(cases, batch_size=plan.batch_size, hardware=hardware) if len(cases) else ():
+        some_logits, some_loss = _judged(model, batch, plan, hardware.device, micro_batches)
+        logits, loss = torch.cat([logits, some_logits]), loss + some_loss
+        progress(stage, len(logits), len(cases))
+    probabilities = torch.sigmoid(logits.double()).numpy()
     if not (np.isfinite(probabilities).all() and np.isfinite(loss)):
         raise TrainingDiverged("the model's outputs are not finite")
-    labels_array = np.array([case.label for case in cases.cases], dtype=np.int64)
-    return Predictions(probabilities, labels_array, loss / max(len(cases), 1))
+    labels = np.array([case.label for case in cases.cases], dtype=np.int64)
+    return Predictions(probabilities, labels, loss / max(len(cases), 1))
+
+
+def _judged(
+    model: nn.Module, batch: Sample, plan: TrainingPlan, device: torch.device, micro_batches: MicroBatches
+) -> tuple[Tensor, float]:
+    """Logits `(B,)` float32 on the CPU, and the sum of the cases' losses, in parts where the whole does not fit."""
+    while True:
+        try:
+            parts = [_judged_part(model, part.to(device), plan) for part in micro_batches.split(batch)]
+        except torch.OutOfMemoryError:
+            parts = []
+        if parts:
+            logits, losses = zip(*parts, strict=True)
+            return torch.cat(logits).cpu(), float(sum(losses))
+        release_memory(device)
+        micro_batches.halve(len(batch.label))
+
+
+def _judged_part(model: nn.Module, part: Sample, plan: TrainingPlan) -> tuple[Tensor, Tensor]:
+    with autocast(part.image.device, plan.precision):
+        output = network_output(model, part)
+    mean_loss = outcome_loss(output, part.label, subnet_weight=plan.subnet_loss_weight, pos_weight=None)
+    return output.logits.float().flatten(), mean_loss.double() * len(part.label)

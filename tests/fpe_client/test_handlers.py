@@ -67,7 +67,7 @@ def judged(session: SiteSession, state: FlatState, split: SplitName) -> tuple[fl
     model = session.model(PLAN)
     write_state(model, state)
     cases = getattr(session.cases(PLAN).splits, split)
-    result = predict(model, cases, plan=PLAN.training, device=session.device)
+    result = predict(model, cases, plan=PLAN.training, hardware=session.hardware)
     return result.loss, result.probabilities
 
 
@@ -103,7 +103,7 @@ def test_train_judges_what_came_and_returns_the_difference(session: SiteSession)
         validation=splits.validation,
         plan=PLAN.training,
         seed=round_seed(PLAN, "north", 2),
-        device=session.device,
+        hardware=session.hardware,
     )
     assert reply.state is not None
     np.testing.assert_array_equal(reply.state.values, expected.trained.values - received.values)
@@ -131,7 +131,7 @@ def test_alone_returns_the_test_evaluation_and_no_weights(session: SiteSession) 
         site="north",
         cases=session.cases(PLAN).splits,
         plan=PLAN,
-        device=session.device,
+        hardware=session.hardware,
     )
     loss, _ = judged(session, chosen, "test")
     assert loss != judged(session, initial_state(PLAN), "test")[0]

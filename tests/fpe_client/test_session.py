@@ -1,6 +1,7 @@
 """A site's cohort for a study: which cases are usable, how they are split, and what the policy refuses."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fpe_core.config.loader import load_site
 from fpe_core.config.study import StudyPlan
 from fpe_core.data.dataset import SplitCases
 from fpe_core.errors import NotEnoughCases, StudyRefused
+from fpe_core.training.hardware import Hardware
 
 MakeSite = Callable[..., Path]
 FOLDER = Path("state") / "preprocessed" / "mnt-dl-mr-small"
@@ -137,4 +139,79 @@ def test_cohort_and_network_are_made_once_for_each_plan(make_site: MakeSite) -> 
     assert site.model(plan()) is site.model(plan())
     first = site.model(plan())
     assert site.model(plan(model={"base_width": 16})) is not first
-    assert site.device == torch.device("cpu")
+    assert site.hardware == Hardware(torch.device("cpu"))
+
+
+PERFUSION = ("tmax_over_4_s_ml", "tmax_over_6_s_ml", "tmax_over_10_s_ml", "hypoperfusion_intensity_ratio")
+
+
+def clinical_plan(*columns: str) -> StudyPlan:
+    return plan(model={"name": "densenet169", "clinical": columns})
+
+
+def add_clinic(site_file: Path) -> None:
+    """Case i is 60 + i years old and has i times 10 ml with Tmax above 4 s; no other perfusion value, no NIHSS."""
+    table = site_file.parent / "cases.csv"
+    header, *rows = table.read_text().splitlines()
+    rows = [f"{row},{60 + i},{'FM'[i % 2]},,{10 * i}" for i, row in enumerate(rows)]
+    table.write_text("\n".join([f"{header},age_years,sex,nihss,tmax_over_4_s_ml", *rows]) + "\n")
+
+
+def tabular_of(splits: SplitCases) -> dict[str, tuple[float, ...]]:
+    return {
+        case.file.stem: case.tabular for split in (splits.train, splits.validation, splits.test) for case in split.cases
+    }
+
+
+def test_clinical_columns_come_scaled_by_their_declared_ranges(
+    make_site: MakeSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same numbers at a site of older patients: 72 years are 0.6 wherever they are counted."""
+    site_file = make_site()
+    add_clinic(site_file)
+    caplog.set_level(logging.INFO)
+    splits = session(site_file).cases(clinical_plan("tmax_over_4_s_ml", "sex", "age_years", "nihss")).splits
+    found = tabular_of(splits)
+    assert len(found) == 16
+    for i in range(16):
+        assert found[f"c{i}"] == pytest.approx((i / 60, 1 - i % 2, (60 + i) / 120, 15 / 42))
+    assert "clinical columns of 16 cases: filled in nihss 16" in caplog.messages
+    sample = splits.train[0]
+    assert sample.tabular.dtype == torch.float32
+    assert sample.tabular.tolist() == pytest.approx(found[splits.train.cases[0].file.stem])
+
+
+def test_a_network_of_images_alone_gets_no_clinical_columns(
+    make_site: MakeSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    site_file = make_site()
+    add_clinic(site_file)
+    caplog.set_level(logging.INFO)
+    splits = session(site_file).cases(plan()).splits
+    assert set(tabular_of(splits).values()) == {()}
+    assert splits.train[0].tabular.shape == (0,)
+    assert "clinical" not in caplog.text
+
+
+def test_cases_without_perfusion_are_left_out_where_the_network_sees_it(
+    make_site: MakeSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    site_file = make_site()
+    add_clinic(site_file)
+    edit_table(site_file, ",62,F,,20", ",62,F,,")
+    caplog.set_level(logging.INFO)
+    site = session(site_file)
+    found = tabular_of(site.cases(clinical_plan("age_years", *PERFUSION)).splits)
+    assert found.keys() == {f"c{i}" for i in range(16)} - {"c2"}
+    assert "1 of 16 usable cases lack too many CTP parameters" in caplog.messages
+    assert "16 of 16 cases are usable for small" in caplog.messages
+    # Three of them may be missing; and what the network does not see need not be there.
+    assert len(tabular_of(site.cases(clinical_plan(*PERFUSION[:3])).splits)) == 16
+    assert len(tabular_of(site.cases(clinical_plan("age_years")).splits)) == 16
+    assert len(tabular_of(site.cases(plan()).splits)) == 16
+
+
+def test_a_cohort_without_perfusion_says_what_is_missing(make_site: MakeSite) -> None:
+    with pytest.raises(NotEnoughCases, match="all 16 usable cases lack more than 3 CTP parameters") as caught:
+        session(make_site()).cases(clinical_plan(*PERFUSION))
+    assert "tmax_over_6_s_ml" in caught.value.hint

@@ -22,6 +22,7 @@ from fpe_core.models.planned import initial_state, planned_model
 from fpe_core.protocol import Kind, Reply, ReplyHeader, Request
 from fpe_core.state import FlatState, Layout, TensorEntry
 from fpe_core.training.alone import train_alone
+from fpe_core.training.hardware import Hardware
 from fpe_core.training.predict import no_progress
 from fpe_server.exchange import Exchange, GridExchange
 from fpe_server.local_grid import LocalGrid, site_of
@@ -198,7 +199,7 @@ def test_a_federation_of_one_site_is_that_sites_own_training(
         site="north",
         cases=session.cases(plan).splits,
         plan=plan,
-        device=torch.device("cpu"),
+        hardware=Hardware(torch.device("cpu")),
     )
     checkpoint = folder.load_checkpoint(plan.fingerprint())
     assert checkpoint is not None

@@ -71,7 +71,8 @@ def test_an_unknown_key_names_the_nearest(folder: Path) -> None:
     error = refused(folder, SITE.replace("  device: cpu", "  devise: cpu"))
     assert isinstance(error, ConfigKeyUnknown)
     assert message(folder, error) == (
-        "11: trainer.devise: unknown key, expected one of device, overdue_after_s, threads"
+        "11: trainer.devise: unknown key, expected one of "
+        "compile, device, micro_batch_size, overdue_after_s, threads, workers"
     )
     assert error.hint == "did you mean 'device'?"
 

@@ -12,10 +12,11 @@ from fpe_core.models.state import write_state
 from fpe_core.state import FlatState
 from fpe_core.training import alone
 from fpe_core.training.alone import round_seed, train_alone
+from fpe_core.training.hardware import Hardware
 from fpe_core.training.local_round import train_round
 from fpe_core.training.predict import predict
 
-CPU = torch.device("cpu")
+CPU = Hardware(torch.device("cpu"))
 
 
 def rounds_of(plan: StudyPlan, cases: SplitCases, site: str) -> list[FlatState]:
@@ -24,13 +25,13 @@ def rounds_of(plan: StudyPlan, cases: SplitCases, site: str) -> list[FlatState]:
     for number in range(1, plan.federation.rounds + 1):
         seed = round_seed(plan, site, number)
         data = {"train": cases.train, "validation": cases.validation, "plan": plan.training}
-        trained = train_round(planned_model(plan), states[-1], **data, seed=seed, device=CPU).trained
+        trained = train_round(planned_model(plan), states[-1], **data, seed=seed, hardware=CPU).trained
         states.append(states[-1].plus(trained.minus(states[-1])))
     return states
 
 
 def run(plan: StudyPlan, cases: SplitCases, site: str = "north") -> FlatState:
-    return train_alone(planned_model(plan), initial_state(plan), site=site, cases=cases, plan=plan, device=CPU)
+    return train_alone(planned_model(plan), initial_state(plan), site=site, cases=cases, plan=plan, hardware=CPU)
 
 
 def test_the_chosen_model_has_the_lowest_validation_loss(plan: StudyPlan, splits: SplitCases) -> None:
@@ -39,7 +40,7 @@ def test_the_chosen_model_has_the_lowest_validation_loss(plan: StudyPlan, splits
 
     def loss(state: FlatState) -> float:
         write_state(model, state)
-        return predict(model, splits.validation, plan=plan.training, device=CPU).loss
+        return predict(model, splits.validation, plan=plan.training, hardware=CPU).loss
 
     best = min(states, key=loss)
     assert len({loss(state) for state in states}) == len(states)
@@ -58,7 +59,7 @@ def test_the_earliest_of_equals_is_chosen(
     real = alone.predict
 
     def judged(model: nn.Module, *args: object, **options: object) -> object:
-        result = real(model, splits.validation, plan=plan.training, device=CPU)
+        result = real(model, splits.validation, plan=plan.training, hardware=CPU)
         return type(result)(result.probabilities, result.labels, next(script))
 
     monkeypatch.setattr(alone, "predict", judged)

@@ -15,10 +15,11 @@ from fpe_core.models.planned import initial_state, planned_model
 from fpe_core.models.state import read_state, write_state
 from fpe_core.state import FlatState
 from fpe_core.training import local_round
+from fpe_core.training.hardware import Hardware
 from fpe_core.training.local_round import RoundOutcome, train_round
 from fpe_core.training.predict import Predictions, predict
 
-CPU = torch.device("cpu")
+CPU = Hardware(torch.device("cpu"))
 Train = Callable[..., RoundOutcome]
 
 
@@ -34,7 +35,7 @@ def train(plan: StudyPlan, splits: SplitCases) -> Train:
             validation=splits.validation,
             plan=plan.training.model_copy(update=changes),
             seed=seed,
-            device=CPU,
+            hardware=CPU,
         )
 
     return run
@@ -70,7 +71,7 @@ def test_the_loss_goes_down_where_there_is_something_to_learn(
     losses = []
     for state in (initial_state(plan), outcome.trained):
         write_state(model, state)
-        result = predict(model, splits.test, plan=plan.training, device=CPU)
+        result = predict(model, splits.test, plan=plan.training, hardware=CPU)
         losses.append(result.loss)
     assert losses[1] < 0.8 * losses[0]
     assert result.probabilities[:3].mean() > result.probabilities[3:].mean()
