@@ -10,11 +10,12 @@ from torch import nn
 
 from fpe_core.config.recipe import recipe_named
 from fpe_core.config.site import SiteConfig
-from fpe_core.config.study import StudyPlan
+from fpe_core.config.study import ClinicalColumn, StudyPlan
 from fpe_core.data.case_table import CaseRow, read_case_table
 from fpe_core.data.dataset import CaseDataset, LabelledCase, SplitCases
 from fpe_core.data.labels import label_of
 from fpe_core.data.splits import split_patients
+from fpe_core.data.tabular import MOST_MISSING_CTP, declared_scaler, raw_columns, too_many_missing
 from fpe_core.errors import NotEnoughCases, StudyRefused
 from fpe_core.models.planned import planned_model
 from fpe_core.preprocessing.cohort import read_manifest, read_quarantine
@@ -23,6 +24,9 @@ from fpe_core.training.device import choose_device, place
 from fpe_core.training.hardware import Hardware
 
 log = logging.getLogger(__name__)
+
+Usable = tuple[CaseRow, int, Path]
+"""A case of the study: its row, its label and its preprocessed file."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +90,45 @@ class SiteSession:
                 f"and complete in {', '.join(plan.model.sequences)}",
                 hint=f"run fpe-client preprocess --site FILE --recipe {plan.recipe}",
             )
+        usable = self._with_perfusion(plan, usable)
         return StudyCases(self._split(plan, usable), dict(Counter(read_quarantine(folder).values())), table.synthetic)
 
-    def _split(self, plan: StudyPlan, usable: list[tuple[CaseRow, int, Path]]) -> SplitCases:
+    def _with_perfusion(self, plan: StudyPlan, usable: list[Usable]) -> list[Usable]:
+        """Leave out cases whose clinical columns would be filled in rather than measured; none without such columns."""
+        kept = [case for case in usable if not too_many_missing(case[0], plan.model.clinical)]
+        if len(kept) < len(usable):
+            log.info("%d of %d usable cases lack too many CTP parameters", len(usable) - len(kept), len(usable))
+        if not kept:
+            raise NotEnoughCases(
+                f"all {len(usable)} usable cases lack more than {MOST_MISSING_CTP} CTP parameters of model.clinical",
+                hint="the case table needs perfusion volumes, tmax_over_6_s_ml above all; or take them out of the plan",
+            )
+        return kept
+
+    def _split(self, plan: StudyPlan, usable: list[Usable]) -> SplitCases:
         labels: dict[str, int] = {}
         for row, label, _ in usable:
             labels[row.patient_id] = max(label, labels.get(row.patient_id, 0))
         split_of = split_patients(labels, plan.split, seed=derive_seed(plan.seed, "split", self.config.site))
 
+        cases = _labelled(usable, plan.model.clinical)
+
         def dataset(split: str) -> CaseDataset:
-            chosen = [LabelledCase(file, label) for row, label, file in usable if split_of[row.patient_id] == split]
+            chosen = [
+                case for (row, _, _), case in zip(usable, cases, strict=True) if split_of[row.patient_id] == split
+            ]
             return CaseDataset(chosen, plan.model.channels)
 
         return SplitCases(dataset("train"), dataset("validation"), dataset("test"))
+
+
+def _labelled(usable: list[Usable], columns: tuple[ClinicalColumn, ...]) -> list[LabelledCase]:
+    """The cases as the network sees them. Columns are scaled by their declared ranges, not by this site's own: a
+    scaled value means the same at every site."""
+    table = declared_scaler(columns).transform(raw_columns([row for row, _, _ in usable], columns))
+    if columns:
+        log.info("%s", table.report)
+    return [
+        LabelledCase(file, label, tuple(values))
+        for (_, label, file), values in zip(usable, table.values.tolist(), strict=True)
+    ]
