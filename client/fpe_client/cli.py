@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from fpe_client.console import print_envelope, told, words
+from fpe_client.console import told, words
 from fpe_core import __version__
+from fpe_core.spoken import envelope
 
 HELP = """Takes a hospital's scans into federated studies. The scans stay; counted results and weights travel.
 
@@ -121,7 +122,7 @@ def check(site: SiteOption, as_json: JsonOption = False) -> None:
             console.print(f"      hint: {finding.hint}", markup=False, highlight=False, soft_wrap=True)
     code = next((finding.exit_code for finding in findings if finding.verdict == "fail"), 0)
     if as_json:
-        print_envelope("error" if code else "ok", code, {"findings": [asdict(finding) for finding in findings]})
+        typer.echo(envelope({"findings": [asdict(finding) for finding in findings]}, exit_code=code))
     raise typer.Exit(code)
 
 

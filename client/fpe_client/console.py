@@ -1,6 +1,5 @@
 """How the program speaks: data on stdout, words on stderr, one envelope for machines."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,8 +7,7 @@ import typer
 from rich.console import Console
 
 from fpe_core.errors import FpeError
-
-ENVELOPE_VERSION = 1
+from fpe_core.spoken import envelope, error_envelope, error_text
 
 
 def words() -> Console:
@@ -28,23 +26,9 @@ def told(*, as_json: bool) -> Iterator[dict[str, object]]:
     try:
         yield data
     except FpeError as error:
-        say_error(error)
+        words().print(error_text(error), markup=False, highlight=False, soft_wrap=True)
         if as_json:
-            print_envelope("error", error.exit_code, {"code": error.code, "message": str(error), "hint": error.hint})
+            typer.echo(error_envelope(error))
         raise typer.Exit(error.exit_code) from None
     if as_json:
-        print_envelope("ok", 0, data)
-
-
-def say_error(error: FpeError) -> None:
-    """`error [FPE-xxx]: …` and, where there is one, `hint: …`."""
-    console = words()
-    console.print(f"error [{error.code}]: {error}", markup=False, highlight=False, soft_wrap=True)
-    if error.hint:
-        console.print(f"hint: {error.hint}", markup=False, highlight=False, soft_wrap=True)
-
-
-def print_envelope(status: str, exit_code: int, data: object) -> None:
-    """One JSON document on stdout."""
-    envelope = {"schema_version": ENVELOPE_VERSION, "status": status, "exit_code": exit_code, "data": data}
-    typer.echo(json.dumps(envelope, default=str))
+        typer.echo(envelope(data))

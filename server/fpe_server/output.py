@@ -1,6 +1,5 @@
 """What the command line says: words on stderr, data on stdout, one JSON envelope for machines."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +8,7 @@ from typing import Any
 import typer
 
 from fpe_core.errors import FpeError
-
-SCHEMA_VERSION = 1
+from fpe_core.spoken import envelope, error_envelope, error_text
 
 
 def say(text: str = "") -> None:
@@ -21,13 +19,7 @@ def say(text: str = "") -> None:
 def emit(data: dict[str, Any], *, as_json: bool, text: str = "", exit_code: int = 0) -> None:
     """A command's result on stdout: the envelope for a machine, or `text` for a person."""
     if as_json:
-        envelope = {
-            "schema_version": SCHEMA_VERSION,
-            "status": "ok" if exit_code == 0 else "error",
-            "exit_code": exit_code,
-            "data": data,
-        }
-        typer.echo(json.dumps(envelope))
+        typer.echo(envelope(data, exit_code=exit_code))
     elif text:
         typer.echo(text)
 
@@ -38,10 +30,7 @@ def reported_errors(*, as_json: bool = False) -> Iterator[None]:
     try:
         yield
     except FpeError as error:
-        say(f"error [{error.code}]: {error}")
-        if error.hint:
-            say(f"hint: {error.hint}")
+        say(error_text(error))
         if as_json:
-            data = {"code": error.code, "message": str(error), "hint": error.hint}
-            emit(data, as_json=True, exit_code=error.exit_code)
+            typer.echo(error_envelope(error))
         sys.exit(error.exit_code)

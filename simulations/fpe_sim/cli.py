@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from fpe_client.console import print_envelope, told
+from fpe_client.console import told
 from fpe_core import __version__
+from fpe_core.spoken import envelope
 
 main = typer.Typer(
     name="fpe-sim",
@@ -47,7 +48,7 @@ def list_scenarios(as_json: Json = False) -> None:
 
     summaries = {name: load_scenario(name).summary for name in scenario_names()}
     if as_json:
-        print_envelope("ok", 0, {"scenarios": summaries})
+        typer.echo(envelope({"scenarios": summaries}))
         return
     width = max(map(len, summaries), default=0)
     for name, summary in summaries.items():
