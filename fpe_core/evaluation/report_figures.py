@@ -24,7 +24,7 @@ DASHES = ("none", "6 3", "6 3 2 3", "2 3")
 """Dash patterns in the notation of SVG: lengths of line and gap in turn."""
 POOLED = "All sites together"
 ROC_SIZE_IN, LEARNING_SIZE_IN = (4.8, 4.8), (4.1, 3.3)
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "text.color": INK,
@@ -89,8 +89,8 @@ def site_looks(names: Sequence[str]) -> dict[str, Look]:
 
 def roc_figure(lines: Sequence[RocLine], looks: Mapping[str, Look]) -> str:
     """ROC curves with their areas in the legend, as SVG text."""
-    with matplotlib.rc_context(_STYLE):
-        figure, axes = _canvas(ROC_SIZE_IN)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = canvas(ROC_SIZE_IN)
         axes.plot([0, 1], [0, 1], color=HAIRLINE, linewidth=1.2, zorder=1)
         for line in lines:
             label = f"{line.label}  {line.auc:.2f}"
@@ -99,15 +99,15 @@ def roc_figure(lines: Sequence[RocLine], looks: Mapping[str, Look]) -> str:
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.set(xlabel="False positive rate (1 − specificity)", ylabel="True positive rate (sensitivity)")
         axes.legend(loc="lower right", title="AUC", title_fontsize=8.8, alignment="left")
-        return _svg(figure)
+        return svg_text(figure)
 
 
 def learning_figure(
     series: Sequence[Series], looks: Mapping[str, Look], *, x_label: str, y_label: str, best_round: int | None
 ) -> str:
     """Lines over the rounds, as SVG text without a legend; `best_round` is marked where it is given."""
-    with matplotlib.rc_context(_STYLE):
-        figure, axes = _canvas(LEARNING_SIZE_IN)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = canvas(LEARNING_SIZE_IN)
         for one in series:
             y = np.array([np.nan if value is None else value for value in one.y], dtype=np.float64)
             marker = "o" if len(one.x) <= 40 else ""
@@ -117,10 +117,11 @@ def learning_figure(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
         axes.set(xlabel=x_label, ylabel=y_label)
-        return _svg(figure)
+        return svg_text(figure)
 
 
-def _canvas(size_in: tuple[float, float]) -> tuple[Figure, Axes]:
+def canvas(size_in: tuple[float, float]) -> tuple[Figure, Axes]:
+    """An empty figure of this width and height in inches; to be drawn on inside `rc_context(STYLE)`."""
     figure = Figure(figsize=size_in, layout="constrained")
     axes = figure.add_subplot()
     axes.grid(color=HAIRLINE, linewidth=0.6)
@@ -151,7 +152,8 @@ def _mark(axes: Axes, best_round: int) -> None:
     )
 
 
-def _svg(figure: Figure) -> str:
+def svg_text(figure: Figure) -> str:
+    """The figure as SVG, the same text for the same figure."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

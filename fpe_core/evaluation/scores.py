@@ -123,14 +123,13 @@ def auc_from_counts(*, positive: Counts, negative: Counts) -> float:
         NotEnoughCases: a class has no case.
     """
     pos, neg = _both_classes(positive, negative)
-    return float(pos @ _placements(neg) / pos.sum())
+    return float(pos @ placements(neg) / pos.sum())
 
 
 def auc_interval(*, positive: Counts, negative: Counts, level: float = 0.95) -> AucInterval:
     """AUC with DeLong's confidence interval (DeLong et al., Biometrics 1988), exact on the binned scores.
 
-    The normal approximation is cut to [0, 1]; with classes that do not overlap its width is zero, which says more
-    about the method than about the model. A class of one case has no variance, and the interval is all of [0, 1].
+    A class of one case has no variance, and the interval is all of [0, 1].
 
     Args:
         positive: counts of positive cases.
@@ -145,9 +144,27 @@ def auc_interval(*, positive: Counts, negative: Counts, level: float = 0.95) -> 
     if min(pos.sum(), neg.sum()) < 2:
         return AucInterval(auc, 0.0, 1.0)
     # The negatives' placements are seen from below; seen from above they are one minus it, with the same variance.
-    variance = _variance(_placements(neg), pos) / pos.sum() + _variance(_placements(pos), neg) / neg.sum()
+    variance = _variance(placements(neg), pos) / pos.sum() + _variance(placements(pos), neg) / neg.sum()
+    return normal_interval(auc, variance, level=level)
+
+
+def normal_interval(auc: float, variance: float, *, level: float) -> AucInterval:
+    """The normal approximation around an AUC, cut to [0, 1].
+
+    With classes that do not overlap its width is zero, which says more about the method than about the model.
+    """
     reach = NormalDist().inv_cdf(0.5 + level / 2) * float(np.sqrt(variance))
     return AucInterval(auc, max(auc - reach, 0.0), min(auc + reach, 1.0))
+
+
+def placements(counts: IntArray) -> NDArray[np.float64]:
+    """For each bin along the last axis, the share of the cases below it, those in it counting half.
+
+    Args:
+        counts: `(..., B)` number of cases per bin, for any B bins in rising order; each row has a case.
+    """
+    shares: NDArray[np.float64] = (np.cumsum(counts, axis=-1) - counts / 2) / counts.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def _checked(counts: Counts) -> IntArray:
@@ -169,12 +186,6 @@ def _share_above(counts: IntArray) -> NDArray[np.float64]:
     above = np.concatenate(([0], np.cumsum(counts[::-1])))
     share: NDArray[np.float64] = above / counts.sum()
     return share
-
-
-def _placements(counts: IntArray) -> NDArray[np.float64]:
-    """For each bin, the share of the cases below it, those in it counting half."""
-    placements: NDArray[np.float64] = (np.cumsum(counts) - counts / 2) / counts.sum()
-    return placements
 
 
 def _variance(values: NDArray[np.float64], counts: IntArray) -> float:

@@ -175,3 +175,39 @@ def troubled_study(study: StudyResults) -> StudyResults:
 
 def _plain(value: object) -> object:
     return tuple(item.model_dump() for item in value) if isinstance(value, tuple) else value
+
+
+@pytest.fixture
+def drawn_cases() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Probabilities and labels of two normal classes through a logistic curve."""
+    return _drawn_cases
+
+
+def _drawn_cases(
+    seed: int, num_cases: int, *, separation: float = 1.0, prevalence: float = 0.4, digits: int = 12
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rounded to `digits` for ties; the first two cases are of both classes."""
+    draw = np.random.default_rng(seed)
+    labels = (draw.random(num_cases) < prevalence).astype(np.int64)
+    labels[:2] = (0, 1)
+    logits = draw.standard_normal(num_cases) + separation * (labels - 0.5)
+    return np.round(1 / (1 + np.exp(-logits)), digits), labels
+
+
+@pytest.fixture
+def delong_1988() -> dict[str, np.ndarray]:
+    """The 43 complete cases of the example in DeLong, DeLong & Clarke-Pearson (Biometrics 1988): ovarian cancer with
+    bowel obstruction. Ranks are all that counts, so a tenth of each measurement will do as a probability.
+    """
+    albumin, protein, kg, labels = np.array(_DELONG_1988.split(), dtype=np.float64).reshape(-1, 4).T
+    return {"albumin": albumin / 10, "protein": protein / 10, "kg": (10 - kg) / 10, "labels": labels.astype(np.int64)}
+
+
+# Albumin, total protein, Krebs-Goplerud (K-G) score, and the outcome after surgery.
+_DELONG_1988 = """
+3.0 5.8 10 0  3.2 6.3 5 1  3.9 6.8 3 1  2.8 4.8 6 0  3.2 5.8 3 1  0.9 4.0 5 0  2.5 5.7 8 0  1.6 5.6 5 1  3.8 5.7 5 1
+3.7 6.7 6 1  3.2 5.4 4 1  3.8 6.6 6 1  4.1 6.6 5 1  3.6 5.7 5 1  4.3 7.0 4 1  3.6 6.7 4 0  2.3 4.4 6 1  4.2 7.6 4 0
+4.0 6.6 6 0  3.5 5.8 6 1  3.8 6.8 7 1  3.0 4.7 8 0  4.5 7.4 5 1  3.7 7.4 5 1  3.1 6.6 6 1  4.1 8.2 6 1  4.3 7.0 5 1
+4.3 6.5 4 1  3.2 5.1 5 1  2.6 4.7 6 1  3.3 6.8 6 0  1.7 4.0 7 0  3.7 6.1 5 1  3.3 6.3 7 1  4.2 7.7 6 1  3.5 6.2 5 1
+2.9 5.7 9 0  2.1 4.8 7 1  2.8 6.2 8 0  4.0 7.0 7 1  3.3 5.7 6 1  3.7 6.9 5 1  3.6 6.6 5 1
+"""

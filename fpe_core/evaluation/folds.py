@@ -1,0 +1,66 @@
+"""From the folds of a cross-validation, or replicates of a training, to mean and standard deviation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from statistics import fmean, stdev
+
+import numpy as np
+
+from fpe_core.evaluation.discrimination import PredictionScores
+
+_COUNTS = ("num_cases", "num_positive")
+
+
+@dataclass(frozen=True)
+class MeanSd:
+    """Mean and standard deviation over folds.
+
+    Attributes:
+        mean: over the folds that have the number.
+        sd: with n − 1 in the denominator; None for a single fold.
+        num_values: how many folds have the number.
+    """
+
+    mean: float
+    sd: float | None
+    num_values: int
+
+
+def mean_sd(values: Sequence[float]) -> MeanSd:
+    """Mean and standard deviation (n − 1) of at least one finite value.
+
+    Raises:
+        ValueError: there is none, or one is not finite.
+    """
+    if not values or not np.isfinite(values).all():
+        raise ValueError(f"mean and SD need finite values, at least one, got {list(values)}")
+    return MeanSd(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+
+def summarise_folds(folds: Sequence[PredictionScores]) -> dict[str, MeanSd | None]:
+    """Mean (SD) of every score over the folds, by the score's name.
+
+    Each fold counts once, whatever its size. Only a precision may be missing; None where every fold lacks it.
+
+    Raises:
+        ValueError: there is no fold.
+    """
+    if not folds:
+        raise ValueError("expected at least one fold, got none")
+    summary: dict[str, MeanSd | None] = {}
+    for field in fields(PredictionScores):
+        if field.name not in _COUNTS:
+            values = [value for fold in folds if (value := getattr(fold, field.name)) is not None]
+            summary[field.name] = mean_sd(values) if values else None
+    return summary
+
+
+def format_mean_sd(value: MeanSd, *, digits: int = 4) -> str:
+    """As the journals print it: `.7505 (.0438)`, without the zero before the point; no bracket without an SD."""
+    mean = _without_leading_zero(value.mean, digits)
+    return mean if value.sd is None else f"{mean} ({_without_leading_zero(value.sd, digits)})"
+
+
+def _without_leading_zero(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text

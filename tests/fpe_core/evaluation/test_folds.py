@@ -1,0 +1,55 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fpe_core.evaluation.discrimination import prediction_scores
+from fpe_core.evaluation.folds import MeanSd, format_mean_sd, mean_sd, summarise_folds
+from fpe_core.evaluation.thresholds import Threshold
+
+
+def test_mean_and_sd_by_hand() -> None:
+    assert mean_sd([2.0, 4.0, 9.0]) == MeanSd(5.0, pytest.approx(13**0.5), 3)
+
+
+def test_every_score_over_folds(drawn_cases: Callable) -> None:
+    folds = [prediction_scores(*drawn_cases(seed, 40), threshold=Threshold(0.5, 0.0)) for seed in range(5)]
+    summary = summarise_folds(folds)
+    assert "num_cases" not in summary
+    assert set(summary) == set(vars(folds[0])) - {"num_cases", "num_positive"}
+    for name, value in summary.items():
+        values = [getattr(fold, name) for fold in folds]
+        assert value == MeanSd(pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1)), 5)
+    assert summarise_folds(folds[::-1])["auc"] == summary["auc"]
+
+
+def test_folds_without_a_precision_are_left_out_of_its_mean(drawn_cases: Callable) -> None:
+    fold = prediction_scores(*drawn_cases(0, 40), threshold=Threshold(0.5, 0.0))
+    silent = replace(fold, precision=None)
+    assert summarise_folds([fold, silent])["precision"] == MeanSd(fold.precision, None, 1)
+    assert summarise_folds([silent, silent])["precision"] is None
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (MeanSd(0.7505, 0.0438, 5), 4, ".7505 (.0438)"),
+        (MeanSd(0.64, 0.02, 4), 2, ".64 (.02)"),
+        (MeanSd(1.0, 0.0, 4), 2, "1.00 (.00)"),
+        (MeanSd(0.99999, 0.1, 4), 4, "1.0000 (.1000)"),
+        (MeanSd(-0.05, 0.1, 4), 2, "-.05 (.10)"),
+        (MeanSd(10.04, 0.1, 4), 1, "10.0 (.1)"),
+        (MeanSd(0.8, None, 1), 4, ".8000"),
+    ],
+)
+def test_printed_as_the_journals_do(value: MeanSd, digits: int, text: str) -> None:
+    assert format_mean_sd(value, digits=digits) == text
+
+
+def test_no_fold_and_no_number() -> None:
+    with pytest.raises(ValueError, match="at least one fold"):
+        summarise_folds([])
+    for values in ([], [0.5, float("nan")]):
+        with pytest.raises(ValueError, match="need finite values"):
+            mean_sd(values)
