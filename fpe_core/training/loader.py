@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from multiprocessing import get_context
 
 import torch
-from torch.utils.data import DataLoader, RandomSampler, Sampler, WeightedRandomSampler
+from torch.utils.data import DataLoader, Sampler, WeightedRandomSampler
 
 from fpe_core.data.dataset import CaseDataset, Sample
 from fpe_core.training.hardware import Hardware
@@ -34,8 +34,23 @@ def training_batches(
         weights = [share[case.label] for case in cases.cases]
         order = WeightedRandomSampler(weights, num_samples=len(cases), replacement=True, generator=shuffle)
     else:
-        order = RandomSampler(cases, generator=shuffle)
+        order = _EachOnce(len(cases), shuffle)
     return _loader(cases, order, batch_size=batch_size, hardware=hardware, seed=shuffle.initial_seed())
+
+
+class _EachOnce(Sampler[int]):
+    """Every case once, in a new order each time. torch's own draws once more when it is exhausted, which is earlier
+    where processes read ahead, and would change the flips drawn in between."""
+
+    def __init__(self, num_cases: int, generator: torch.Generator) -> None:
+        self.num_cases = num_cases
+        self.generator = generator
+
+    def __len__(self) -> int:
+        return self.num_cases
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(torch.randperm(self.num_cases, generator=self.generator).tolist())
 
 
 class WaitingTime:
