@@ -27,7 +27,8 @@
     │   └── StateUnreadable
     ├── TrainingError               exit 5
     │   ├── TrainingDiverged
-    │   └── TrainingFailed
+    │   ├── TrainingFailed
+    │   └── PrivacyBudgetSpent
     ├── UpdateRefused               exit 6   the server refuses one site's update
     │   ├── UpdateNonFinite
     │   ├── UpdateKeysWrong
@@ -217,6 +218,11 @@ class TrainingDiverged(TrainingError):
 class TrainingFailed(TrainingError):
     code = "FPE-402"
     safe_sentence = "Training stopped on an unexpected error; the site's own log says which."
+
+
+class PrivacyBudgetSpent(TrainingError):
+    code = "FPE-403"
+    safe_sentence = "Another round would spend more privacy than the study allows."
 
 
 class UpdateRefused(FpeError):

@@ -133,8 +133,13 @@ class TrainingPlan(FrozenModel):
     def _classes_are_balanced_once(self) -> "TrainingPlan":
         if self.balanced_sampling and self.balance_classes:
             raise ValueError("balance_classes should be false where balanced_sampling is true")
-        if self.privacy and (self.balanced_sampling or self.precision == "float16"):
-            raise ValueError("privacy needs balanced_sampling: false and another precision than float16")
+        if self.privacy and (self.balance_classes or self.balanced_sampling):
+            raise ValueError(
+                "privacy needs balance_classes: false and balanced_sampling: false, since both follow from how many "
+                "cases of each class a site has, which is private"
+            )
+        if self.privacy and self.precision == "float16":
+            raise ValueError("privacy needs another precision than float16")
         return self
 
 

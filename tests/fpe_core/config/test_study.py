@@ -54,6 +54,19 @@ def test_classes_are_balanced_once() -> None:
         TrainingPlan(balanced_sampling=True)
 
 
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({}, "how many cases of each class a site has, which is private"),
+        ({"balance_classes": False, "balanced_sampling": True}, "how many cases of each class"),
+        ({"balance_classes": False, "precision": "float16"}, "another precision than float16"),
+    ],
+)
+def test_private_training_refuses_what_would_tell_on_cases(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TrainingPlan(privacy=PrivacyPlan(noise_multiplier=1.0), **section)
+
+
 def test_private_training_needs_group_normalisation() -> None:
     private = TrainingPlan(privacy=PrivacyPlan(noise_multiplier=1.0), balance_classes=False)
     with pytest.raises(ValidationError, match=r"model\.norm should be group"):

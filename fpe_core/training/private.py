@@ -1,0 +1,272 @@
+"""Differentially private training: DP-SGD by Opacus on networks that fold slices into the batch (Abadi et al. 2016).
+
+What is guaranteed and what voids it is in `docs/private-training.md`; why it is built so in
+`docs/decisions/0010-private-gradients-one-case-at-a-time.md`.
+"""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from fpe_core.config.study import PrivacyPlan, TrainingPlan
+from fpe_core.data.dataset import CaseDataset, Sample
+from fpe_core.errors import (
+    ConfigValueInvalid,
+    ModelError,
+    NotEnoughCases,
+    PrivacyBudgetSpent,
+    TrainingDiverged,
+    TrainingError,
+)
+from fpe_core.training.accountant import PrivacyAccountant, noise_multiplier
+from fpe_core.training.device import Precision, autocast, autocast_dtype, compile_once
+from fpe_core.training.hardware import Hardware
+from fpe_core.training.opacus_library import DPOptimizer, ModuleValidator, UnsupportedModuleError
+from fpe_core.training.poisson import PoissonBatches, poisson_loader
+from fpe_core.training.secret_stream import SecretStream
+from fpe_core.training.step import Objective
+
+_ROUNDING = 1e-6
+"""Share of the budget by which the sum of rounds may exceed the study's ε in one piece."""
+
+
+class PrivateRound(NamedTuple):
+    """What a private round works with, in place of the plain loader and stepper."""
+
+    loader: DataLoader[Sample]
+    """Poisson batches; iterate it once for each epoch."""
+    stepper: "PrivateStepper"
+    accountant: PrivacyAccountant
+    """Counts each step as it is done."""
+
+
+def private_round_parts(
+    model: nn.Module,
+    optimiser: Optimizer,
+    train: CaseDataset,
+    plan: TrainingPlan,
+    *,
+    num_rounds: int,
+    seed: int,
+    noise_seed: int | None,
+    hardware: Hardware,
+    objective: Objective,
+    accountant_state: Mapping[str, object] | None,
+) -> PrivateRound:
+    """Prepare one private round. Puts `model` into training mode and seeds torch's global generator in secret: the
+    plan's seed, which the server knows, decides nothing that protects a case.
+
+    Args:
+        model: on `hardware.device`.
+        optimiser: of its parameters; those that need no gradient are left alone.
+        train: the N training cases.
+        plan: with a privacy section.
+        num_rounds: private rounds on these cases in the whole study, over which a target ε is spread.
+        seed: the round's; tells the rounds of one `noise_seed` apart.
+        noise_seed: None at a site. A number makes batches and noise repeatable, for simulations on phantoms; it then
+            protects nobody.
+        hardware: the device; cases go through the network one by one, whatever its micro-batch.
+        objective: the loss of a batch, here of one case.
+        accountant_state: what `accountant.state()` was after the round before; None before the first.
+
+    Raises:
+        NotEnoughCases: no training case.
+        ModelError: a layer of `model` mixes cases.
+        TrainingError: the precision comes out as float16.
+        PrivacyBudgetSpent: this round would exceed `target_epsilon`.
+        ConfigValueInvalid: `target_epsilon` cannot be reached, or the plan has no privacy section.
+        CheckpointUnreadable: `accountant_state` is damaged.
+    """
+    privacy = _checked(plan, hardware)
+    check_private(model)
+    if len(train) == 0:
+        raise NotEnoughCases("private training needs at least one case")
+    torch.manual_seed(SecretStream.for_purpose(noise_seed, "dropout and flips", seed).seed())
+    batch_size = min(plan.batch_size, len(train))
+    sample_rate, steps_per_epoch = batch_size / len(train), len(train) // batch_size
+    round_steps = plan.local_epochs * steps_per_epoch
+    noise = noise_multiplier(privacy, sample_rate=sample_rate, num_steps=num_rounds * round_steps)
+    accountant = PrivacyAccountant(accountant_state)
+    _check_budget(accountant, privacy, noise, sample_rate, round_steps)
+    private = _SecretNoiseOptimizer(
+        optimiser,
+        privacy,
+        noise_multiplier=noise,
+        expected_batch_size=batch_size,
+        stream=SecretStream.for_purpose(noise_seed, "noise", seed),
+    )
+    private.attach_step_hook(lambda _: accountant.record(noise_multiplier=noise, sample_rate=sample_rate))
+    sampling = SecretStream.for_purpose(noise_seed, "sampling", seed)
+    batches = PoissonBatches(len(train), sample_rate=sample_rate, num_steps=steps_per_epoch, stream=sampling)
+    if hardware.compile:
+        compile_once(model)
+    return PrivateRound(
+        poisson_loader(train, batches, hardware),
+        PrivateStepper(private, objective, device=hardware.device, precision=plan.precision),
+        accountant,
+    )
+
+
+def check_private(model: nn.Module) -> None:
+    """Refuse networks in which one case's computation depends on another, or that store what they saw unprotected.
+
+    Puts `model` into training mode. Opacus' own validation looks at layers with trainable weights only; a frozen batch
+    normalisation, or one without weights, still gathers running statistics that would leave with the update.
+
+    Raises:
+        ModelError: names the layer.
+    """
+    hint = "set model.norm to group"
+    for name, module in model.train().named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "track_running_stats", False):
+            raise ModelError(
+                f"private training needs layers that treat each case alone; {name} is {type(module).__name__}",
+                hint=hint,
+            )
+    try:
+        ModuleValidator.validate(model, strict=True)
+    except UnsupportedModuleError as err:
+        raise ModelError(f"private training cannot take this network: {err}", hint=hint) from err
+
+
+class PrivateStepper:
+    """Does private optimiser steps, one case at a time.
+
+    A gradient of one case's loss is the case's gradient, whatever the network does with its slices. Opacus clips it and
+    adds it up; after the last case it adds the noise and divides by the expected number of cases.
+    """
+
+    def __init__(
+        self, optimiser: "_SecretNoiseOptimizer", objective: Objective, *, device: torch.device, precision: Precision
+    ) -> None:
+        self.optimiser = optimiser
+        self.objective = objective
+        self.device = device
+        self.precision = precision
+
+    def step(self, batch: Sample) -> float:
+        """One optimiser step; with an empty batch it is noise alone. The model is in training mode already.
+
+        Args:
+            batch: B ≥ 0 cases, on any device.
+
+        Returns:
+            The mean loss over the batch, from before the step; 0 for an empty one. It is not private.
+
+        Raises:
+            TrainingDiverged: a loss or a gradient is not finite; the weights are as before.
+            TrainingError: one case does not fit on the device.
+        """
+        self.optimiser.forget()
+        total = 0.0
+        for i in range(len(batch.label)):
+            total += self._gradient(Sample(*(field[i : i + 1] for field in batch)).to(self.device))
+            self.optimiser.add_case()
+        self.optimiser.finish()
+        return total / max(len(batch.label), 1)
+
+    def _gradient(self, case: Sample) -> float:
+        """The case's gradient in the parameters; returns its loss."""
+        self.optimiser.zero_grad(set_to_none=True)
+        try:
+            with autocast(self.device, self.precision):
+                loss = self.objective(case)
+            loss.backward()  # type: ignore[no-untyped-call]
+        except torch.OutOfMemoryError as err:
+            raise TrainingError(
+                "the device's memory should hold one case, but does not",
+                hint="use a device with more memory, let nothing else run on it, or plan a smaller network",
+            ) from err
+        value = float(loss.detach())
+        if not isfinite(value):
+            raise TrainingDiverged(f"the loss should be finite, got {value}")
+        return value
+
+
+class _SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus ships no types
+    """Opacus' optimiser, fed with one case's gradient after the other, and with noise from a secret stream."""
+
+    def __init__(
+        self,
+        optimiser: Optimizer,
+        privacy: PrivacyPlan,
+        *,
+        noise_multiplier: float,
+        expected_batch_size: int,
+        stream: SecretStream,
+    ) -> None:
+        super().__init__(
+            optimiser,
+            noise_multiplier=noise_multiplier,
+            max_grad_norm=privacy.max_grad_norm,
+            expected_batch_size=expected_batch_size,
+        )
+        self.stream = stream
+
+    def add_case(self) -> None:
+        """Clip the gradient in the parameters, which is one case's, and add it to the sum."""
+        for p in self.params:
+            p.grad_sample = (torch.zeros_like(p) if p.grad is None else p.grad)[None]
+        self.signal_skip_step(True)
+        self.step()
+
+    def finish(self) -> None:
+        """Add the noise to the sum, also to one of no case, and move the weights."""
+        self.zero_grad(set_to_none=True)
+        for p in self.params:
+            p.grad_sample = p.new_empty(0, *p.shape)
+        self.step()
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop every gradient, also the sum of a step that was broken off."""
+        self._is_last_step_skipped = False
+        self.zero_grad(set_to_none=True)
+
+    def add_noise(self) -> None:
+        """Opacus calls this once the last case is in the sum.
+
+        Added in float64 and then rounded, so that the noise has no gaps that would show what it was added to.
+
+        Raises:
+            TrainingDiverged: a gradient was not finite.
+        """
+        if not torch.nn.utils.get_total_norm([p.summed_grad for p in self.params]).isfinite():
+            raise TrainingDiverged("the gradients should be finite, but one is not")
+        std = self.noise_multiplier * self.max_grad_norm
+        for p in self.params:
+            noise = self.stream.normal(p.shape, p.device)
+            p.grad = p.summed_grad.double().add_(noise, alpha=std).to(p.dtype)
+
+
+def _checked(plan: TrainingPlan, hardware: Hardware) -> PrivacyPlan:
+    if plan.privacy is None:
+        raise ConfigValueInvalid("the plan should have a section training.privacy")
+    if autocast_dtype(hardware.device, plan.precision) is torch.float16:
+        raise TrainingError(
+            "private training needs another precision than float16, which auto comes to on this GPU",
+            hint="set training.precision to float32 in the plan, or train on a newer GPU",
+        )
+    return plan.privacy
+
+
+def _check_budget(
+    accountant: PrivacyAccountant, privacy: PrivacyPlan, noise: float, sample_rate: float, num_steps: int
+) -> None:
+    """The noise is right for the planned rounds on these cases; repeated rounds and other cases spend more."""
+    target = privacy.target_epsilon
+    if target is None:
+        return
+    after = accountant.epsilon_after(
+        privacy.delta, noise_multiplier=noise, sample_rate=sample_rate, num_steps=num_steps
+    )
+    if after > target * (1 + _ROUNDING):
+        raise PrivacyBudgetSpent(
+            f"the study may spend ε = {target:g}, and would have spent {after:.3g} after this round",
+            hint="rounds that were repeated, or cases that changed during the study, have used it up",
+        )
