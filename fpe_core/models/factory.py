@@ -42,6 +42,14 @@ def build_model(
 def _network(name: str) -> Callable[..., nn.Module]:
     """Imported when asked for: MONAI takes seconds."""
     match name:
+        case "mnt-dl":
+            from fpe_core.models.mnt_dl import MntDl
+
+            return MntDl
+        case "scanet":
+            from fpe_core.models.scanet import ScaNet
+
+            return ScaNet
         case "densenet169":
             from fpe_core.models.encoders3d import DenseNet169
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fpe_core.errors import ModelError
 from fpe_core.models.attention import SelfAttention
+from fpe_core.models.neighbourhoods import fold_slices
 from fpe_core.models.output import MntDlOutput
 from fpe_core.models.released import load_released_state_dict
 from fpe_core.models.resnet import SliceEncoder
@@ -74,12 +74,7 @@ class MntDlReleased(SliceEncoder):
         return MntDlOutput(self._fusion(features), self._subnets(features))
 
     def _encoded(self, x: Tensor) -> Tensor:
-        if x.ndim != 5 or x.shape[1] != self.in_channels or x.shape[2] < NUM_SLICES:
-            raise ModelError(
-                f"input should be [B, {self.in_channels}, Z >= {NUM_SLICES}, H, W], got {list(x.shape)}",
-                hint="the recipe's grid and the plan's sequences decide this shape",
-            )
-        return self.encode(x[:, :, :NUM_SLICES].transpose(1, 2).flatten(0, 1))
+        return self.encode(fold_slices(x, in_channels=self.in_channels, num_slices=NUM_SLICES))
 
     def _attended(self, encoded: Tensor) -> Tensor:
         """`[B · 25, F]` to `[B · 5, 5, F]`: each slice's vector after attention within its neighbourhood."""

@@ -23,7 +23,7 @@ class MntDlOutput(NamedTuple):
     fusion: Tensor
     """`[B, 1]`: the whole volume. This is the prediction."""
     subnets: Tensor
-    """`[B, 5]`: each neighbourhood of slices alone, in the slices' order. Trained beside the fusion."""
+    """`[B, K]`: each of K neighbourhoods of slices alone, in the slices' order. Trained beside the fusion."""
 
     @property
     def logits(self) -> Tensor:

@@ -55,10 +55,17 @@ class SliceEncoder(nn.Module):
 
     def encode(self, slices: Tensor) -> Tensor:
         """Slices `[N, C, H, W]` to vectors `[N, num_features]`."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(slices))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.high_level(self.low_level(slices))
+
+    def low_level(self, slices: Tensor) -> Tensor:
+        """Stem and first stage: slices `[N, C, H, W]` to maps `[N, base_width, H / 4, W / 4]`."""
+        maps: Tensor = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(slices)))))
+        return maps
+
+    def high_level(self, maps: Tensor) -> Tensor:
+        """The other stages: low-level maps to vectors `[N, num_features]`."""
         # A mean rather than adaptive pooling: its backward pass is deterministic on every device.
-        pooled: Tensor = x.mean(dim=(2, 3))
+        pooled: Tensor = self.layer4(self.layer3(self.layer2(maps))).mean(dim=(2, 3))
         return pooled
 
 
