@@ -36,7 +36,10 @@ class Daft(nn.Module):
     The equations have no bias, and neither has this module. It therefore cannot start as the identity for every table;
     it starts near it for a table of columns in 0-1. W₁ gives P and T equal say, each half scaled by its own length, or
     18 columns would drown among a thousand channels. W₂ starts as a mean over x, scaled so that S is about 1, each
-    channel a little different, and B is 0. A table of nothing but zeros, beside a P of zero, makes F' zero.
+    channel a little different, and B is 0.
+
+    Where no element of x is positive, F' is zero and no gradient reaches W₁ and W₂. Steps that are too large drive the
+    whole module there for good: learning rates of 1e-3 did in our trials, 3e-4 did not; published is 1e-4.
 
     Args:
         num_channels: C, channels of the feature map.

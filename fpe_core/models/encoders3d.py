@@ -194,9 +194,13 @@ class EfficientNetB0(ConditionedEncoder):
         }
 
     def _monai_network(self, in_channels: int) -> nn.Module:
-        return EfficientNetBN(
+        network = EfficientNetBN(
             "efficientnet-b0", pretrained=False, spatial_dims=3, in_channels=in_channels, num_classes=1
         )
+        # MONAI's own bound is one over the root of the number of classes: with a single one, logits of tens.
+        bound = self.embedding_size**-0.5
+        nn.init.uniform_(network._fc.weight, -bound, bound)
+        return network
 
     def _steps(self) -> dict[str, Step]:
         part = self.network.get_submodule
