@@ -17,8 +17,8 @@ def make_optimiser(model: nn.Module, plan: TrainingPlan, device: torch.device) -
     Momentum and variance start at zero in every round: those of weights that the average has since moved would point
     nowhere. One fused kernel updates all parameters where torch has it.
     """
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[plan.optimiser]
-    return kind(
+    optimiser: type[torch.optim.Adam] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[plan.optimiser]
+    return optimiser(
         model.parameters(),
         lr=plan.learning_rate,
         weight_decay=plan.weight_decay,

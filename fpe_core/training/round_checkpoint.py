@@ -157,24 +157,26 @@ def round_key(
     seed: int,
     hardware: Hardware,
 ) -> str:
-    """sha256 over all that decides a round's result; of the cases' files their names, sizes and times."""
+    """sha256 over all that decides a round's result."""
     facts = {
         "plan": plan.model_dump(mode="json"),
         "seed": seed,
         "device": hardware.device.type,
         "layout": received.layout.fingerprint,
         "weights": hashlib.sha256(received.values.tobytes()).hexdigest(),
-        "cases": [[_case_facts(cases), cases.channels] for cases in (train, validation)],
+        "cases": [case_facts(cases) for cases in (train, validation)],
     }
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _case_facts(cases: CaseDataset) -> list[tuple[object, ...]]:
+def case_facts(cases: CaseDataset) -> list[object]:
+    """What tells cases from others, as JSON: channels, and of each case file, size, time, label and columns."""
     stats = [case.file.stat() for case in cases.cases]
-    return [
+    facts = [
         (str(case.file), stat.st_size, stat.st_mtime_ns, case.label, case.tabular)
         for case, stat in zip(cases.cases, stats, strict=True)
     ]
+    return [cases.channels, facts]
 
 
 def _restore(parts: Resumable, metadata: _Metadata, tensors: dict[str, Tensor], layout: Layout) -> None:
