@@ -94,8 +94,7 @@ def _testable(probabilities: ArrayLike, labels: ArrayLike) -> Cases:
 
 def _compared(first: float, second: float, *, variance: float, level: float) -> AucComparison:
     difference, normal = float(first - second), NormalDist()
-    # Equal rankings leave rounding errors in place of 0.
-    error = float(np.sqrt(variance)) if variance > 1e-14 else 0.0
+    error = float(np.sqrt(variance)) if variance > 0 else 0.0
     reach = normal.inv_cdf(0.5 + level / 2) * error
     z = difference / error if error else None
     p_value = None if z is None else 2 * normal.cdf(-abs(z))

@@ -13,8 +13,6 @@ def reliability_figure(bins: Sequence[ReliabilityBin]) -> str:
     """Observed against predicted with Wilson's intervals, a point for each bin, as SVG text."""
     predicted = [one.mean_probability for one in bins]
     low, observed, high = np.array([(one.observed.low, one.observed.value, one.observed.high) for one in bins]).T
-    # Rounding may put an end of Wilson's interval a hair inside the value, and Matplotlib takes no negative reach.
-    reach = np.maximum([observed - low, high - observed], 0)
     num_cases = sum(one.observed.total for one in bins)
     with matplotlib.rc_context(STYLE):
         figure, axes = canvas(ROC_SIZE_IN)
@@ -22,7 +20,7 @@ def reliability_figure(bins: Sequence[ReliabilityBin]) -> str:
         axes.errorbar(
             predicted,
             observed,
-            yerr=reach,
+            yerr=[observed - low, high - observed],
             color=COLOURS[0],
             marker="o",
             markersize=5,

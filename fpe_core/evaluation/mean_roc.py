@@ -61,7 +61,7 @@ def mean_roc(folds: Sequence[tuple[ArrayLike, ArrayLike]]) -> MeanRoc:
 
 
 def _on_grid(cases: Cases, grid: FloatArray) -> FloatArray:
-    false_positive_rate, true_positive_rate, _ = roc_curve(cases.labels, cases.probabilities, drop_intermediate=False)
+    false_positive_rate, true_positive_rate, _ = roc_curve(cases.labels, cases.probabilities)
     # At a vertical step np.interp gives its upper end, so (0, 0) has to be put back.
     curve: FloatArray = np.interp(grid, false_positive_rate, true_positive_rate)
     curve[0] = 0.0

@@ -35,4 +35,6 @@ def share_of(count: int, total: int, *, level: float = 0.95) -> Share:
     if not 0 <= count <= total:
         raise ValueError(f"count should be between 0 and {total}, got {count}")
     low, high = proportion_confint(count, total, alpha=1 - level, method="wilson")
-    return Share(int(count), int(total), count / total, float(low), float(high))
+    value = count / total
+    # At 0 and at `total` an end of the interval is the value itself, but for rounding.
+    return Share(int(count), int(total), value, min(float(low), value), max(float(high), value))

@@ -40,7 +40,7 @@ def test_reliability_says_how_many_cases(num_cases: int, drawn_cases: Callable) 
 
 
 def test_reliability_of_observed_shares_at_their_bounds() -> None:
-    words(reliability_figure(reliability_bins([0.1, 0.9] * 40, [0, 1] * 40)))
+    words(reliability_figure(reliability_bins([0.1, 0.9] * 10, [0, 1] * 10)))
 
 
 def test_decision_curve_has_all_none_and_the_models(drawn_cases: Callable) -> None:
@@ -52,7 +52,8 @@ def test_decision_curve_has_all_none_and_the_models(drawn_cases: Callable) -> No
 
 def test_decision_curve_of_a_rare_outcome_and_a_useless_model() -> None:
     labels = np.arange(1000) == 0
-    words(decision_figure({"useless": decision_curve(1 - labels.astype(float), labels)}))
+    svg = words(decision_figure({"useless": decision_curve(1 - labels.astype(float), labels)}))
+    assert "<!-- 0.010 -->" in svg
     with pytest.raises(ValueError, match="at least one curve"):
         decision_figure({})
 

@@ -21,6 +21,12 @@ def test_published_interval() -> None:
     assert (share_of(15, 148).low, share_of(15, 148).high) == pytest.approx((0.0624, 0.1605), abs=5e-5)
 
 
+@pytest.mark.parametrize("total", [3, 6, 10, 12, 100])
+def test_the_interval_holds_the_share_even_at_its_bounds(total: int) -> None:
+    assert share_of(0, total).low == 0
+    assert share_of(total, total).high == 1
+
+
 def test_a_higher_level_is_wider() -> None:
     assert share_of(3, 10, level=0.99).low < share_of(3, 10, level=0.9).low
 
