@@ -241,7 +241,8 @@ class _SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus ships 
         std = self.noise_multiplier * self.max_grad_norm
         for p in self.params:
             noise = self.stream.normal(p.shape, p.device)
-            p.grad = p.summed_grad.double().add_(noise, alpha=std).to(p.dtype)
+            # Laid out as the weight is, which fused optimisers rely on and Opacus' sum need not be.
+            p.grad = torch.empty_like(p).copy_(p.summed_grad.double().add_(noise, alpha=std))
 
 
 def _checked(plan: TrainingPlan, hardware: Hardware) -> PrivacyPlan:

@@ -222,6 +222,22 @@ def test_a_noise_seed_repeats_a_round_and_no_other(splits: SplitCases) -> None:
     assert not np.array_equal(first, trained(splits, noise_seed=8, seed=1))
 
 
+@pytest.mark.parametrize("draw", ["noise", "batches", "dropout"])
+def test_rounds_of_one_noise_seed_share_no_draw(splits: SplitCases, draw: str) -> None:
+    def drawn(seed: int) -> object:
+        model = folded()
+        loader, stepper, _ = parts(model, splits.train, plan_of(noise_multiplier=1.0), seed=seed)
+        match draw:
+            case "noise":
+                return update(model, lambda: stepper.step(batch_of(0))).tolist()
+            case "batches":
+                return [batch.image.sum(dim=(1, 2, 3, 4)).tolist() for batch in loader]
+            case _:
+                return torch.rand(4).tolist()
+
+    assert drawn(1) == drawn(1) != drawn(2)
+
+
 def test_the_plans_seed_repeats_nothing_at_a_site(splits: SplitCases) -> None:
     def drawn() -> tuple[list[list[float]], float]:
         torch.manual_seed(1)  # as the round does with the plan's seed
@@ -311,6 +327,30 @@ def test_plans_and_cases_that_do_not_fit_are_refused(splits: SplitCases) -> None
         parts(folded(), splits.train, plan.model_copy(update={"precision": "float16"}))
     with pytest.raises(NotEnoughCases, match="at least one case"):
         parts(folded(), CaseDataset([], ["dwi"]), plan)
+
+
+@pytest.mark.parametrize("num_cases", [0, 3])
+def test_the_memory_layout_of_weights_changes_nothing(splits: SplitCases, num_cases: int) -> None:
+    # torch's fused optimisers go through a weight and its gradient in the order in which they lie in memory.
+    def moved(memory_format: torch.memory_format) -> Vector:
+        model = folded()
+        model.encoder.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
+        private = private_round_parts(
+            model,
+            torch.optim.Adam(model.parameters(), lr=0.1, fused=True),
+            splits.train,
+            plan_of(noise_multiplier=0.3),
+            num_rounds=1,
+            seed=0,
+            noise_seed=7,
+            hardware=Hardware(CPU),
+            objective=objective_of(model),
+            accountant_state=None,
+        )
+        private.stepper.step(batch_of(num_cases))
+        return weights(model)
+
+    np.testing.assert_allclose(moved(torch.channels_last), moved(torch.contiguous_format), atol=1e-4)
 
 
 def test_a_network_over_slices_learns_with_little_noise(splits: SplitCases) -> None:
