@@ -1,13 +1,15 @@
 """Choice of device, seeds, and autocast only where it is wanted."""
 
 import random
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from fpe_core.errors import TrainingError
-from fpe_core.training.device import autocast, choose_device, make_deterministic
+from fpe_core.training.device import autocast, choose_device, compile_once, make_deterministic, place
 
 CPU = torch.device("cpu")
 
@@ -39,6 +41,39 @@ def test_nondeterministic_kernels_are_refused_only_when_asked() -> None:
     assert not torch.backends.cudnn.benchmark
     make_deterministic(1, deterministic=False)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_weights_of_convolutions_are_laid_out_channels_last() -> None:
+    flat, deep = nn.Conv2d(4, 6, 3), nn.Conv3d(4, 6, 3)
+    model = nn.ModuleList([flat, deep, nn.Linear(3, 2)])
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert place(model, CPU) is model
+    assert flat.weight.is_contiguous(memory_format=torch.channels_last)
+    assert deep.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert not flat.weight.is_contiguous()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+# torch 2.13 imports a part of its own that it has deprecated.
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.skipif(shutil.which("g++") is None and shutil.which("c++") is None, reason="no C++ compiler")
+def test_a_compiled_network_computes_with_the_same_weights() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    names = list(model.state_dict())
+    x = torch.randn(3, 4)
+    expected = model(x).detach()
+    compile_once(model)
+    compiled = model._compiled_call_impl
+    compile_once(model)
+    assert compiled is not None
+    assert model._compiled_call_impl is compiled
+    torch.testing.assert_close(model(x), expected)
+    with torch.no_grad():
+        model[2].weight.mul_(2)
+        model[2].bias.mul_(2)
+    torch.testing.assert_close(model(x), 2 * expected)
+    assert list(model.state_dict()) == names
 
 
 @pytest.mark.parametrize("precision", ["auto", "float32"])

@@ -1,7 +1,9 @@
 """One local round: reproducible, learning, stopping, refusing."""
 
+import logging
 from collections.abc import Callable
-from typing import Any
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from fpe_core.config.study import StudyPlan
-from fpe_core.data.dataset import CaseDataset, Sample, SplitCases
+from fpe_core.data.dataset import CaseDataset, LabelledCase, Sample, SplitCases
 from fpe_core.errors import NotEnoughCases, TrainingDiverged
+from fpe_core.models import mnt_dl_released
+from fpe_core.models.output import VolumeOutput
 from fpe_core.models.planned import initial_state, planned_model
 from fpe_core.models.state import read_state, write_state
 from fpe_core.state import FlatState
@@ -27,15 +31,23 @@ Train = Callable[..., RoundOutcome]
 def train(plan: StudyPlan, splits: SplitCases) -> Train:
     """A round of a fresh network from the plan's first weights."""
 
-    def run(seed: int = 1, *, cases: CaseDataset = splits.train, model: nn.Module | None = None, **changes: Any) -> Any:
+    def run(
+        seed: int = 1,
+        *,
+        cases: CaseDataset = splits.train,
+        model: nn.Module | None = None,
+        start: FlatState | None = None,
+        hardware: Hardware = CPU,
+        **changes: Any,
+    ) -> Any:
         return train_round(
             model or planned_model(plan),
-            initial_state(plan),
+            start or initial_state(plan),
             train=cases,
             validation=splits.validation,
             plan=plan.training.model_copy(update=changes),
             seed=seed,
-            hardware=CPU,
+            hardware=hardware,
         )
 
     return run
@@ -182,3 +194,104 @@ def test_mirroring_follows_the_plan(train: Train, monkeypatch: pytest.MonkeyPatc
     assert not calls
     train(local_epochs=1, flip_left_right=True)
     assert sum(calls) == 12
+
+
+class ClinicalVolume(nn.Module):
+    """A network that is shown the image's mean and the clinical columns."""
+
+    blocks: ClassVar[dict[str, str]] = {"head.": "head"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 1)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, image: Tensor, tabular: Tensor) -> VolumeOutput:
+        return VolumeOutput(self.head(torch.cat([0 * image.mean(dim=(1, 2, 3, 4))[:, None], tabular], dim=1)))
+
+
+def test_a_network_learns_from_clinical_columns(plan: StudyPlan, splits: SplitCases) -> None:
+    """The first column is the label, the second says nothing, and the image is out of play."""
+
+    def with_columns(cases: CaseDataset) -> CaseDataset:
+        rows = [LabelledCase(c.file, c.label, (float(c.label), 0.5)) for c in cases.cases]
+        return CaseDataset(rows, cases.channels)
+
+    model, training = ClinicalVolume(), plan.training.model_copy(update={"local_epochs": 20, "learning_rate": 0.1})
+    start = read_state(model)
+    cases = {"train": with_columns(splits.train), "validation": with_columns(splits.validation)}
+    outcome = train_round(model, start, **cases, plan=training, seed=1, hardware=CPU)
+    image, label, noise = outcome.trained["head.weight"][0]
+    assert label > 1 > abs(noise)
+    assert abs(image) < 1e-6
+    write_state(model, outcome.trained)
+    result = predict(model, with_columns(splits.test), plan=training, hardware=CPU)
+    assert result.probabilities[:3].min() > result.probabilities[3:].max()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_trains_nearly_the_same(train: Train, precision: str) -> None:
+    full, half = (train(precision=chosen, local_epochs=1) for chosen in ("float32", precision))
+    assert half.summary.epoch_losses[0] == pytest.approx(full.summary.epoch_losses[0], rel=0.05)
+    assert half.trained.values.tobytes() != full.trained.values.tobytes()
+    assert np.isfinite(half.trained.values).all()
+    assert full.trained.values.tobytes() == train(precision="auto", local_epochs=1).trained.values.tobytes()
+
+
+def test_processes_that_read_ahead_change_no_bit(train: Train) -> None:
+    ahead = train(hardware=Hardware(CPU.device, num_workers=2), local_epochs=1)
+    assert ahead.trained.values.tobytes() == train(local_epochs=1).trained.values.tobytes()
+    assert 0 < ahead.waiting_share < 1
+
+
+def test_without_batch_statistics_the_micro_batch_changes_rounding_only(
+    train: Train, plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mnt_dl_released, "DROPOUT", 0.0)
+    grouped = plan.model_copy(update={"model": plan.model.model_copy(update={"norm": "group"})})
+    start = initial_state(grouped)
+    losses = {
+        size: train(
+            model=planned_model(grouped),
+            start=start,
+            hardware=Hardware(CPU.device, micro_batch_size=size),
+            learning_rate=1e-3,
+        ).summary.epoch_losses
+        for size in (None, 4, 1)
+    }
+    assert losses[4] == pytest.approx(losses[None], rel=1e-3)
+    assert losses[1] == pytest.approx(losses[None], rel=1e-3)
+
+
+@pytest.mark.parametrize("changes", [{"optimiser": "adam"}, {"balanced_sampling": True, "balance_classes": False}])
+def test_the_plans_other_ways_to_train_learn_too(train: Train, changes: dict[str, Any]) -> None:
+    outcome = train(local_epochs=9, flip_left_right=False, weight_decay=1e-4, **changes)
+    assert outcome.trained.values.tobytes() != train(local_epochs=9, flip_left_right=False).trained.values.tobytes()
+    assert outcome.summary.epoch_losses[-1] < 0.8 * outcome.summary.epoch_losses[0]
+
+
+def test_a_plateau_slows_the_round_down(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the third epoch on, after two that were no better, the weights move a hundredth as far."""
+    losses = (1.0, 2.0, 2.0, 2.0)
+    moves = {}
+    for patience in (None, 0):
+        validation = ScriptedValidation(*losses)
+        monkeypatch.setattr(local_round, "predict", validation)
+        train(local_epochs=4, weight_decay=0.0, plateau_patience_epochs=patience)
+        states = [state["conv1.weight"] for state in validation.judged]
+        moves[patience] = [np.abs(after - before).mean() for before, after in pairwise(states)]
+    assert moves[0][0] == moves[None][0]
+    assert moves[0][1] < 0.2 * moves[None][1]
+    assert moves[0][2] < 0.02 * moves[None][2]
+
+
+def test_waiting_is_a_share_and_told_in_the_log(train: Train, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        outcome = train()
+    assert 0 < outcome.waiting_share < 1
+    assert f"2 epochs; {100 * outcome.waiting_share:.0f} % of the time waited for cases" in caplog.text
+
+
+def test_divergence_names_the_epoch(train: Train, splits: SplitCases) -> None:
+    with pytest.raises(TrainingDiverged, match=r"the loss should be finite, got nan in epoch 1$"):
+        train(cases=Spoilt(splits.train.cases, splits.train.channels))

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fpe_core.config.study import StudyPlan
 from fpe_core.data.dataset import CaseDataset, SplitCases
-from fpe_core.errors import TrainingDiverged
+from fpe_core.errors import TrainingDiverged, TrainingError
 from fpe_core.models.planned import planned_model
 from fpe_core.training.hardware import Hardware
 from fpe_core.training.losses import outcome_loss
@@ -77,3 +77,46 @@ def test_an_output_that_is_not_finite_is_an_error(model: nn.Module, splits: Spli
         model.fc_2_1.bias.fill_(torch.inf)  # type: ignore[union-attr, operator]
     with pytest.raises(TrainingDiverged):
         predict(model, splits.validation, plan=plan.training, hardware=CPU)
+
+
+@pytest.mark.parametrize("micro", [1, 4])
+def test_the_micro_batch_changes_nothing(model: nn.Module, splits: SplitCases, plan: StudyPlan, micro: int) -> None:
+    one = predict(model, splits.train, plan=plan.training, hardware=CPU)
+    other = predict(model, splits.train, plan=plan.training, hardware=Hardware(CPU.device, micro_batch_size=micro))
+    np.testing.assert_allclose(other.probabilities, one.probabilities, rtol=1e-5)
+    assert other.loss == pytest.approx(one.loss, rel=1e-6)
+
+
+def small_memory(model: nn.Module, num_cases: int) -> list[int]:
+    """Let the network run out of memory above so many cases; returns the sizes that it is shown."""
+    sizes: list[int] = []
+
+    def run_out(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sizes.append(len(inputs[0]))
+        if len(inputs[0]) > num_cases:
+            raise torch.OutOfMemoryError
+
+    model.register_forward_pre_hook(run_out)
+    return sizes
+
+
+def test_what_does_not_fit_is_predicted_in_parts(model: nn.Module, splits: SplitCases, plan: StudyPlan) -> None:
+    expected = predict(model, splits.train, plan=plan.training, hardware=CPU)
+    sizes = small_memory(model, 2)
+    got = predict(model, splits.train, plan=plan.training, hardware=CPU)
+    assert sizes == [6, 3, *[1] * 12]
+    np.testing.assert_allclose(got.probabilities, expected.probabilities, rtol=1e-5)
+
+
+def test_a_case_that_does_not_fit_is_an_error(model: nn.Module, splits: SplitCases, plan: StudyPlan) -> None:
+    small_memory(model, 0)
+    with pytest.raises(TrainingError, match=r"hold 1 case\(s\)"):
+        predict(model, splits.train, plan=plan.training, hardware=CPU)
+
+
+def test_half_precision_predicts_nearly_the_same(model: nn.Module, splits: SplitCases, plan: StudyPlan) -> None:
+    half = plan.training.model_copy(update={"precision": "bfloat16"})
+    one, other = (predict(model, splits.train, plan=p, hardware=CPU) for p in (plan.training, half))
+    np.testing.assert_allclose(other.probabilities, one.probabilities, atol=0.02)
+    assert not np.array_equal(other.probabilities, one.probabilities)
+    assert other.probabilities.dtype == np.float64
