@@ -8,7 +8,7 @@ from fpe_core.models.state import write_state
 from fpe_core.seeds import derive_seed
 from fpe_core.state import FlatState
 from fpe_core.training.hardware import Hardware
-from fpe_core.training.local_round import train_round
+from fpe_core.training.local_round import PrivateStudy, train_round
 from fpe_core.training.predict import Progress, no_progress, predict
 
 
@@ -33,17 +33,19 @@ def train_alone(
     rounds, the earliest of equals.
 
     Returns:
-        The chosen weights. A federation of this one site gives the same, bit for bit.
+        The chosen weights. A federation of this one site gives the same, bit for bit, unless its training is private:
+        the noise is never the same.
     """
 
     def validation_loss(state: FlatState) -> float:
         write_state(model, state)
         return predict(model, cases.validation, plan=plan.training, hardware=hardware, progress=progress).loss
 
+    spent: dict[str, object] | None = None
     current = best = initial
     best_loss = validation_loss(initial)
     for round_number in range(1, plan.federation.rounds + 1):
-        trained = train_round(
+        outcome = train_round(
             model,
             current,
             train=cases.train,
@@ -52,9 +54,11 @@ def train_alone(
             seed=round_seed(plan, site, round_number),
             hardware=hardware,
             progress=progress,
-        ).trained
+            private=PrivateStudy(plan.federation.rounds, spent) if plan.training.privacy else None,
+        )
+        spent = outcome.accountant
         # As the server does it with the update that it gets, so that not even the rounding differs.
-        current = current.plus(trained.minus(current))
+        current = current.plus(outcome.trained.minus(current))
         loss = validation_loss(current)
         if loss < best_loss:
             best, best_loss = current, loss

@@ -1,19 +1,22 @@
 """A site's own training: as many rounds as the federation, the best of them by validation."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from fpe_core.config.study import StudyPlan
+from fpe_core.config.study import PrivacyPlan, StudyPlan
 from fpe_core.data.dataset import SplitCases
 from fpe_core.models.planned import initial_state, planned_model
 from fpe_core.models.state import write_state
 from fpe_core.state import FlatState
 from fpe_core.training import alone
+from fpe_core.training.accountant import epsilon
 from fpe_core.training.alone import round_seed, train_alone
 from fpe_core.training.hardware import Hardware
-from fpe_core.training.local_round import train_round
+from fpe_core.training.local_round import RoundOutcome, train_round
 from fpe_core.training.predict import predict
 
 CPU = Hardware(torch.device("cpu"))
@@ -70,3 +73,25 @@ def test_each_site_and_each_round_draws_its_own(plan: StudyPlan) -> None:
     other = plan.model_copy(update={"seed": 4})
     seeds = {round_seed(p, site, n) for p in (plan, other) for site in ("north", "south") for n in (1, 2)}
     assert len(seeds) == 8
+
+
+def test_private_rounds_share_one_budget(plan: StudyPlan, splits: SplitCases, monkeypatch: pytest.MonkeyPatch) -> None:
+    private = plan.model_copy(
+        update={
+            "model": plan.model.model_copy(update={"norm": "group"}),
+            "training": plan.training.model_copy(update={"privacy": PrivacyPlan(target_epsilon=4.0)}),
+        }
+    )
+    spent: list[float] = []
+
+    def watched(*args: Any, **options: Any) -> RoundOutcome:
+        outcome = train_round(*args, **options)
+        assert outcome.accountant is not None
+        spent.append(epsilon(outcome.accountant, 1e-5))
+        return outcome
+
+    monkeypatch.setattr(alone, "train_round", watched)
+    run(private, splits)
+    assert len(spent) == 3
+    assert spent == sorted(set(spent))
+    assert 3.8 < spent[-1] <= 4.0
