@@ -3,15 +3,32 @@ import sys
 
 import pytest
 
-from fpe_core.errors import ModelUnknown
+from fpe_core.errors import ModelError, ModelUnknown
 from fpe_core.models import build_model
+from fpe_core.models.mnt_dl import MntDl
 from fpe_core.models.mnt_dl_released import MntDlReleased
+from fpe_core.models.scanet import ScaNet
 
 
 def test_builds_the_network_of_that_name() -> None:
     model = build_model("mnt-dl-released", in_channels=2, base_width=8, non_local=True)
     assert isinstance(model, MntDlReleased)
     assert model.conv1.weight.shape == (8, 2, 7, 7)
+
+
+@pytest.mark.parametrize(("name", "network"), [("mnt-dl", MntDl), ("scanet", ScaNet)])
+def test_options_reach_the_networks_over_slices(name: str, network: type) -> None:
+    model = build_model(name, in_channels=2, base_width=8, num_slices=7, num_neighbourhoods=3)
+    assert type(model) is network
+    assert model.encoder.conv1.weight.shape == (8, 2, 7, 7)
+    assert (model.num_slices, model.embedding_size) == (7, 3 * 64)
+
+
+@pytest.mark.parametrize("name", ["mnt-dl", "scanet"])
+def test_an_option_of_another_network_is_refused_and_the_own_ones_named(name: str) -> None:
+    with pytest.raises(ModelError, match=f"{name} has no option non_local") as caught:
+        build_model(name, in_channels=3, non_local=True)
+    assert caught.value.hint == "its options: base_width, num_neighbourhoods, num_slices"
 
 
 def test_unknown_name_is_refused_and_the_valid_ones_named() -> None:
