@@ -129,8 +129,14 @@ def _counts_agree(evaluation: Evaluation) -> None:
 
 def _training(training: TrainingSummary, asked: RequestHeader) -> TrainingSummary:
     _finite("training summary", [*training.epoch_losses, training.training_s])
-    if len(training.epoch_losses) != training.num_epochs or training.num_epochs > asked.plan.training.local_epochs:
-        raise EgressRefused("a training summary should hold one loss for each epoch, and no more epochs than planned")
+    plan = asked.plan.training
+    # The losses of private training are taken from its cases without noise.
+    num_losses = 0 if plan.privacy else training.num_epochs
+    if len(training.epoch_losses) != num_losses or training.num_epochs > plan.local_epochs:
+        raise EgressRefused(
+            "a training summary should hold one loss for each epoch, none where training is private, "
+            "and no more epochs than planned"
+        )
     return TrainingSummary.model_validate(training.model_dump())
 
 

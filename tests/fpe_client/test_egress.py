@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fpe_client.egress import known_failures, screen
 from fpe_core.config.site import SitePolicy
+from fpe_core.config.study import PrivacyPlan
 from fpe_core.errors import CaseFileUnreadable, EgressRefused, TrainingDiverged
 from fpe_core.protocol import Evaluation, Failure, Kind, Reply, ReplyHeader, Request, TrainingSummary
 from fpe_core.state import FlatState, Layout, TensorEntry
@@ -198,6 +199,22 @@ def test_no_more_losses_than_epochs_planned(
     training = TrainingSummary(num_cases=4, num_epochs=epochs, epoch_losses=losses, training_s=1.0)
     with pytest.raises(EgressRefused, match="one loss for each epoch"):
         passed(make_reply(request, training=training), request)
+
+
+def test_losses_of_private_training_stay(make_request: MakeRequest, make_reply: MakeReply) -> None:
+    plan = make_request(Kind.TRAIN).header.plan
+    private = plan.model_copy(
+        update={
+            "model": plan.model.model_copy(update={"norm": "group"}),
+            "training": plan.training.model_copy(update={"privacy": PrivacyPlan(noise_multiplier=1.0)}),
+        }
+    )
+    request = make_request(Kind.TRAIN, plan=private)
+    summary = TrainingSummary(num_cases=4, num_epochs=1, epoch_losses=(), training_s=1.0)
+    assert passed(make_reply(request, training=summary), request).header.training == summary
+    told = summary.model_copy(update={"epoch_losses": (0.5,)})
+    with pytest.raises(EgressRefused, match="none where training is private"):
+        passed(make_reply(request, training=told), request)
 
 
 def test_a_failure_leaves_as_code_and_constant_sentence(make_request: MakeRequest) -> None:
