@@ -206,7 +206,9 @@ def test_losses_of_private_training_stay(make_request: MakeRequest, make_reply: 
     private = plan.model_copy(
         update={
             "model": plan.model.model_copy(update={"norm": "group"}),
-            "training": plan.training.model_copy(update={"privacy": PrivacyPlan(noise_multiplier=1.0)}),
+            "training": plan.training.model_copy(
+                update={"privacy": PrivacyPlan(noise_multiplier=1.0), "balance_classes": False}
+            ),
         }
     )
     request = make_request(Kind.TRAIN, plan=private)

@@ -79,7 +79,9 @@ def test_private_rounds_share_one_budget(plan: StudyPlan, splits: SplitCases, mo
     private = plan.model_copy(
         update={
             "model": plan.model.model_copy(update={"norm": "group"}),
-            "training": plan.training.model_copy(update={"privacy": PrivacyPlan(target_epsilon=4.0)}),
+            "training": plan.training.model_copy(
+                update={"privacy": PrivacyPlan(target_epsilon=4.0), "balance_classes": False}
+            ),
         }
     )
     spent: list[float] = []

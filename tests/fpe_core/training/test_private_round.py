@@ -27,7 +27,12 @@ def private_plan(plan: StudyPlan) -> StudyPlan:
         update={
             "model": plan.model.model_copy(update={"norm": "group"}),
             "training": plan.training.model_copy(
-                update={"privacy": PrivacyPlan(noise_multiplier=0.8), "local_epochs": 1, "learning_rate": 1e-3}
+                update={
+                    "privacy": PrivacyPlan(noise_multiplier=0.8),
+                    "balance_classes": False,
+                    "local_epochs": 1,
+                    "learning_rate": 1e-3,
+                }
             ),
         }
     )
