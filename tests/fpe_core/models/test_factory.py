@@ -2,6 +2,8 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from torch.func import functional_call, grad, vmap
 
 from fpe_core.errors import ModelError, ModelUnknown
 from fpe_core.models import build_model
@@ -29,6 +31,31 @@ def test_an_option_of_another_network_is_refused_and_the_own_ones_named(name: st
     with pytest.raises(ModelError, match=f"{name} has no option non_local") as caught:
         build_model(name, in_channels=3, non_local=True)
     assert caught.value.hint == "its options: base_width, num_neighbourhoods, num_slices"
+
+
+@pytest.mark.parametrize("name", ["mnt-dl", "mnt-dl-released", "scanet"])
+def test_a_network_over_slices_is_one_graph_to_the_compiler(name: str) -> None:
+    model = build_model(name, in_channels=2, base_width=8).eval()
+    x = torch.randn(1, 2, 26, 32, 32, generator=torch.Generator().manual_seed(0))
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(x).logits, model(x).logits)
+
+
+@pytest.mark.parametrize("name", ["mnt-dl", "mnt-dl-released", "scanet"])
+def test_each_cases_gradient_can_be_had_at_once(name: str) -> None:
+    """As private training needs it."""
+    torch.manual_seed(0)
+    model = build_model(name, in_channels=2, norm="group", base_width=8).eval()
+    x = torch.randn(2, 2, 26, 32, 32)
+
+    def logit(weights: dict[str, torch.Tensor], case: torch.Tensor) -> torch.Tensor:
+        return functional_call(model, weights, (case.unsqueeze(0),)).logits.sum()
+
+    together = vmap(grad(logit), in_dims=(None, 0))(dict(model.named_parameters()), x)
+    model(x[1:]).logits.sum().backward()
+    for weight, parameter in model.named_parameters():
+        alone = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        torch.testing.assert_close(together[weight][1], alone, rtol=1e-3, atol=1e-4)
 
 
 def test_unknown_name_is_refused_and_the_valid_ones_named() -> None:
