@@ -6,12 +6,18 @@ from fpe_core.models import build_model
 from fpe_core.models.norm import use_group_norm
 
 
-@pytest.mark.parametrize(("channels", "groups"), [(64, 32), (32, 32), (24, 8), (40, 8), (8, 8), (3, 1), (96, 32)])
+@pytest.mark.parametrize(("channels", "groups"), [(512, 32), (128, 32), (64, 16), (32, 8), (24, 4), (40, 8), (8, 2), (3, 1), (96, 16)])
 def test_the_number_of_groups_divides_the_channels(channels: int, groups: int) -> None:
     norm = use_group_norm(nn.Sequential(nn.BatchNorm3d(channels)))[0]
     assert isinstance(norm, nn.GroupNorm)
     assert norm.num_groups == groups
     assert norm(torch.randn(2, channels, 3, 3, 3)).shape == (2, channels, 3, 3, 3)
+
+
+def test_a_narrow_layer_on_one_pixel_is_not_silenced() -> None:
+    """With a group for each channel every value would be its own mean."""
+    norm = use_group_norm(nn.Sequential(nn.BatchNorm2d(8)))[0]
+    assert norm(torch.randn(4, 8, 1, 1, generator=torch.Generator().manual_seed(0))).abs().min() > 0
 
 
 def test_weight_bias_and_eps_are_kept() -> None:
