@@ -198,6 +198,10 @@ def test_the_embedding_does_not_know_daft(name: str) -> None:
     torch.testing.assert_close(head(embedded), plain(x).logits)
 
 
+def test_dropout_belongs_to_the_head() -> None:
+    assert network("efficientnet-b0").train().embed(batch()).all()
+
+
 @both
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_every_weight_is_trained_and_in_one_block(name: str, norm: Literal["batch", "group"]) -> None:
@@ -224,7 +228,9 @@ def test_the_same_seed_gives_the_same_network(name: str) -> None:
 
 @both
 def test_bfloat16_in_the_layout_of_sites_is_close(name: str) -> None:
-    model, x, tabular = network(name, num_tabular=4, norm="group").train(), batch(), table()
+    # Where the first axis ends in 2 voxels, torch 2.13 on a CPU leaves bfloat16 weight gradients of 3³ convolutions
+    # unset; here it ends in 3.
+    model, x, tabular = network(name, num_tabular=4, norm="group").train(), batch(sides=(96, 40, 34)), table()
     results = []
     for reduced in (False, True):
         ours = copy.deepcopy(model)
@@ -235,6 +241,7 @@ def test_bfloat16_in_the_layout_of_sites_is_close(name: str) -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=reduced):
             output = ours(x, tabular)
         outcome_loss(output, torch.tensor([0.0, 1.0]), subnet_weight=0.5, pos_weight=None).backward()
+        assert all(weight.grad.abs().max() < 1e3 for weight in ours.parameters())
         results.append((output.logits.float(), ours.daft.w1.weight.grad, first_convolution(ours).weight.grad))
     torch.testing.assert_close(results[1][0], results[0][0], rtol=0.05, atol=0.05)
     for reduced_gradient, exact in zip(results[1][1:], results[0][1:], strict=True):
