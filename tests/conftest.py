@@ -25,13 +25,20 @@ def make_site_in() -> MakeSite:
     """Writes a hospital into a folder, with its cases preprocessed already; returns its site file."""
 
     def make(
-        parent: Path, name: str, *, num_positive: int = 8, num_negative: int = 8, seed: int = 0, tasks: str = "fpe"
+        parent: Path,
+        name: str,
+        *,
+        num_positive: int = 8,
+        num_negative: int = 8,
+        seed: int = 0,
+        tasks: str = "fpe",
+        shape: tuple[int, int, int] = (25, 16, 16),
     ) -> Path:
         folder = parent / name
         labels = [1] * num_positive + [0] * num_negative
         _write_site_file(folder, name, tasks)
         _write_table(folder, labels)
-        _write_cases(folder / "state" / "preprocessed" / RECIPE, labels, seed)
+        _write_cases(folder / "state" / "preprocessed" / RECIPE, labels, seed, shape)
         return folder / "site.yaml"
 
     return make
@@ -62,8 +69,8 @@ def _write_table(folder: Path, labels: list[int]) -> None:
     (folder / "cases.csv").write_text("\n".join(rows) + "\n")
 
 
-def _write_cases(folder: Path, labels: list[int], seed: int) -> None:
-    """Noise `(25, 16, 16)` per sequence, and a bright patch in the positive cases, brighter in some slices: each
+def _write_cases(folder: Path, labels: list[int], seed: int, shape: tuple[int, int, int]) -> None:
+    """Noise of `shape` per sequence, and a bright patch in the positive cases, brighter in some slices: each
     subnet sees it, and so does the fusion head, which compares slices."""
     import numpy as np
 
@@ -76,11 +83,11 @@ def _write_cases(folder: Path, labels: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)
     entries = {}
     for i, label in enumerate(labels):
-        volumes = {name: rng.normal(size=(25, 16, 16)).astype(np.float32) for name in SEQUENCES}
+        volumes = {name: rng.normal(size=shape).astype(np.float32) for name in SEQUENCES}
         for volume in volumes.values():
             volume[:, 4:12, 4:12] += 2.0 * label
             volume[5:15, 4:12, 4:12] += 3.0 * label
-        mask = np.ones((25, 16, 16), dtype=np.uint8)
+        mask = np.ones(shape, dtype=np.uint8)
         ProcessedCase(volumes, mask, np.eye(4), {}, provenance).save(folder / f"c{i}.safetensors")
         entries[f"c{i}"] = ManifestEntry(
             file=f"c{i}.safetensors", sha256="0" * 64, recipe_fingerprint=fingerprint, qc={}, seconds={}

@@ -6,9 +6,10 @@ from importlib.metadata import version
 
 from fpe_client.session import SiteSession
 from fpe_core.config.recipe import recipe_named
+from fpe_core.config.study import StudyPlan
 from fpe_core.data.dataset import CaseDataset
 from fpe_core.data.labels import label_fingerprint
-from fpe_core.errors import FpeError, StateMismatch, TrainingFailed
+from fpe_core.errors import FpeError, StateMismatch, StudyRefused, TrainingFailed
 from fpe_core.evaluation.metrics import roc_auc
 from fpe_core.evaluation.scores import count_scores
 from fpe_core.models.state import layout_of, write_state
@@ -23,7 +24,7 @@ from fpe_core.protocol import (
 )
 from fpe_core.state import FlatState
 from fpe_core.training.alone import round_seed, train_alone
-from fpe_core.training.local_round import train_round
+from fpe_core.training.local_round import PrivateStudy, train_round
 from fpe_core.training.predict import Progress, predict
 
 log = logging.getLogger(__name__)
@@ -73,15 +74,29 @@ def _train(request: Request, session: SiteSession, progress: Progress) -> Reply:
         seed=round_seed(plan, session.config.site, request.header.round_number),
         hardware=session.hardware,
         progress=progress,
+        # Writing it takes seconds: worth it where there are epochs to lose.
+        checkpoint=session.paths.round if plan.training.local_epochs > 1 else None,
+        private=_private(plan, session),
     )
+    if outcome.accountant is not None:
+        session.ledger.record(plan.fingerprint(), outcome.accountant)
     summary = outcome.summary.model_copy(update={"training_s": time.monotonic() - started})
     header = _header(request).model_copy(update={"evaluation": evaluation, "training": summary})
     return Reply(header, outcome.trained.minus(received))
 
 
+def _private(plan: StudyPlan, session: SiteSession) -> PrivateStudy | None:
+    """The rounds around a private one; None for a study without privacy."""
+    if plan.training.privacy is None:
+        return None
+    return PrivateStudy(plan.federation.rounds, session.ledger.spent(plan.fingerprint()))
+
+
 def _evaluate(request: Request, session: SiteSession, progress: Progress) -> Reply:
-    received = _received(request, session)
+    plan, received = request.header.plan, _received(request, session)
     split = request.header.split or "validation"
+    if plan.training.privacy and split == "train":
+        raise StudyRefused("a private study asks for scores of training cases, which have no noise")
     evaluation = _evaluate_split(request, session, received, split, progress)
     return Reply(_header(request).model_copy(update={"evaluation": evaluation}))
 

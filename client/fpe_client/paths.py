@@ -49,6 +49,16 @@ class SitePaths:
         """Folder of the trainer's and the SuperNode's logs."""
         return self.root / "logs"
 
+    @property
+    def round(self) -> Path:
+        """Where a round of several epochs goes on from after a kill; as large as four models."""
+        return self.root / "round.safetensors"
+
+    @property
+    def privacy(self) -> Path:
+        """Folder of what each private study has spent."""
+        return self.root / "privacy"
+
     def create(self) -> None:
         """Make the folders, closed to every other user."""
         for folder in (self.root, self.flower_home, self.logs):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from torch import nn
 
+from fpe_client.paths import SitePaths
+from fpe_client.privacy_ledger import PrivacyLedger
 from fpe_core.config.recipe import recipe_named
 from fpe_core.config.site import SiteConfig
 from fpe_core.config.study import ClinicalColumn, StudyPlan
@@ -21,7 +23,7 @@ from fpe_core.models.planned import planned_model
 from fpe_core.preprocessing.cohort import read_manifest, read_quarantine
 from fpe_core.seeds import derive_seed
 from fpe_core.training.device import choose_device, place
-from fpe_core.training.hardware import Hardware
+from fpe_core.training.hardware import Hardware, default_workers
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +49,15 @@ class SiteSession:
 
     def __init__(self, config: SiteConfig) -> None:
         self.config = config
+        device, workers = choose_device(config.trainer.device), config.trainer.workers
         self.hardware = Hardware(
-            choose_device(config.trainer.device),
+            device,
             micro_batch_size=config.trainer.micro_batch_size,
             compile=config.trainer.compile,
-            num_workers=config.trainer.workers,
+            num_workers=default_workers(device) if workers is None else workers,
         )
+        self.paths = SitePaths(config.state_dir)
+        self.ledger = PrivacyLedger(self.paths.privacy)
         self.cases = lru_cache(maxsize=4)(self._cases)
         self.model = lru_cache(maxsize=1)(self._model)
 

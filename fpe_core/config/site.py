@@ -37,8 +37,9 @@ class SiteTrainer(FrozenModel):
     Networks with batch normalisation take their statistics over these."""
     compile: bool = False
     """Lets torch compile the network first: minutes once, then faster steps. Needs a C++ compiler."""
-    workers: Annotated[int, Field(ge=0)] = 0
-    """Processes that read cases ahead of training; 0 reads between the steps."""
+    workers: Annotated[int, Field(ge=0)] | None = None
+    """Processes that read cases ahead of the training; 0 reads between steps. Default: 4 beside a GPU where shared
+    memory has room for their batches, else 0."""
     overdue_after_s: Annotated[float, Field(gt=0)] = 900.0
     """A trainer that shows no progress for so long is killed and started again, in seconds."""
 

@@ -187,9 +187,11 @@ class StudyPlan(FrozenModel):
     federation: FederationPlan = FederationPlan()
 
     @model_validator(mode="after")
-    def _privacy_needs_group_norm(self) -> "StudyPlan":
+    def _privacy_is_possible(self) -> "StudyPlan":
         if self.training.privacy and self.model.norm != "group":
             raise ValueError("model.norm should be group where training.privacy is given: a batch mixes its cases")
+        if self.training.privacy and self.federation.compare_with_local:
+            raise ValueError("federation.compare_with_local should be false in a private study: it spends ε once more")
         return self
 
     def fingerprint(self) -> str:

@@ -16,10 +16,12 @@ from fpe_core.config.loader import load_site
 from fpe_core.config.recipe import recipe_named
 from fpe_core.config.study import StudyPlan
 from fpe_core.data.labels import label_fingerprint
+from fpe_core.errors import PrivacyBudgetSpent
 from fpe_core.models.planned import initial_state
 from fpe_core.models.state import write_state
 from fpe_core.protocol import Evaluation, Kind, Reply, Request, SplitName, to_bytes
 from fpe_core.state import FlatState, Layout
+from fpe_core.training.accountant import epsilon
 from fpe_core.training.alone import round_seed, train_alone
 from fpe_core.training.local_round import train_round
 from fpe_core.training.predict import no_progress, predict
@@ -201,3 +203,72 @@ def test_progress_reaches_the_caller(session: SiteSession) -> None:
     handle(request, session, lambda *step: steps.append(step))
     assert [step for step in steps if step[0] == "train"][-1] == ("train", 24, 24)
     assert {stage for stage, _, _ in steps} == {"evaluate", "train"}
+
+
+PRIVATE = PLAN.model_validate(
+    {
+        **PLAN.model_dump(),
+        "model": {"base_width": 8, "norm": "group"},
+        "training": {"batch_size": 4, "balance_classes": False, "privacy": {"target_epsilon": 9.0}},
+        "federation": {"rounds": 2, "min_sites": 1, "quorum": 1, "compare_with_local": False},
+    }
+)
+
+
+def test_a_private_study_spends_its_epsilon_round_by_round_and_no_more(session: SiteSession) -> None:
+    epsilons = []
+    for round_number in (1, 2):
+        reply = ask(session, Kind.TRAIN, plan=PRIVATE, round_number=round_number)
+        assert reply.header.training is not None
+        assert reply.header.training.epoch_losses == ()
+        state = session.ledger.spent(PRIVATE.fingerprint())
+        assert state is not None
+        epsilons.append(epsilon(state, 1e-5))
+    assert 0 < epsilons[0] < epsilons[1] <= 9
+    assert epsilons[1] == pytest.approx(9, rel=0.02)
+    # A restarted trainer remembers, and a third round is one too many.
+    restarted = SiteSession(session.config)
+    assert failure_of(ask(restarted, Kind.TRAIN, plan=PRIVATE, round_number=2)) == PrivacyBudgetSpent.code
+    assert restarted.ledger.spent(PRIVATE.fingerprint()) == state
+
+
+def test_a_private_study_gets_no_scores_of_training_cases(session: SiteSession) -> None:
+    assert failure_of(ask(session, Kind.EVALUATE, plan=PRIVATE, split="train")) == "FPE-604"
+    assert ask(session, Kind.EVALUATE, plan=PRIVATE, split="test").header.evaluation is not None
+
+
+def test_a_damaged_ledger_stops_a_private_round(session: SiteSession) -> None:
+    session.ledger.record(PRIVATE.fingerprint(), {})
+    (session.ledger.folder / f"{PRIVATE.fingerprint()}.json").write_text("{")
+    assert failure_of(ask(session, Kind.TRAIN, plan=PRIVATE, round_number=1)) == "FPE-605"
+
+
+def test_a_site_trains_with_clinical_columns(make_site: MakeSite) -> None:
+    session = SiteSession(load_site(make_site(shape=(32, 32, 32))))
+    plan = PLAN.model_validate(
+        {**PLAN.model_dump(), "model": {"name": "efficientnet-b0", "clinical": ["nihss", "age_years"]}}
+    )
+    reply = ask(session, Kind.TRAIN, plan=plan, round_number=1)
+    assert reply.header.failure is None
+    assert reply.state is not None
+    assert np.abs(reply.state["daft.w1.weight"]).max() > 0
+
+
+def test_a_killed_round_of_several_epochs_goes_on(session: SiteSession, caplog: pytest.LogCaptureFixture) -> None:
+    class Killed(BaseException):
+        """As abrupt as a signal."""
+
+    def kill_in_the_second_epoch(stage: str, done: int, total: int) -> None:
+        if stage == "train" and done > total / 3:
+            raise Killed
+
+    whole = ask(SiteSession(session.config), Kind.TRAIN, round_number=1)
+    session.paths.round.unlink()
+    with pytest.raises(Killed):
+        handle(Request.about(Kind.TRAIN, PLAN, initial_state(PLAN), round_number=1), session, kill_in_the_second_epoch)
+    caplog.set_level("INFO")
+    resumed = ask(SiteSession(session.config), Kind.TRAIN, round_number=1)
+    assert "goes on after epoch 1" in caplog.text
+    assert whole.state is not None
+    assert resumed.state is not None
+    np.testing.assert_array_equal(resumed.state.values, whole.state.values)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from fpe_core.config.study import ModelPlan, PrivacyPlan, StudyPlan, TrainingPlan
+from fpe_core.config.study import FederationPlan, ModelPlan, PrivacyPlan, StudyPlan, TrainingPlan
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,12 @@ def test_private_training_refuses_what_would_tell_on_cases(section: dict[str, An
         TrainingPlan(privacy=PrivacyPlan(noise_multiplier=1.0), **section)
 
 
-def test_private_training_needs_group_normalisation() -> None:
+def test_private_training_needs_group_normalisation_and_spends_once() -> None:
     private = TrainingPlan(privacy=PrivacyPlan(noise_multiplier=1.0), balance_classes=False)
+    once = FederationPlan(compare_with_local=False)
+    group = ModelPlan(norm="group")
     with pytest.raises(ValidationError, match=r"model\.norm should be group"):
-        StudyPlan(name="private", task="fpe", seed=1, training=private)
-    StudyPlan(name="private", task="fpe", seed=1, training=private, model=ModelPlan(norm="group"))
+        StudyPlan(name="private", task="fpe", seed=1, training=private, federation=once)
+    with pytest.raises(ValidationError, match=r"compare_with_local should be false"):
+        StudyPlan(name="private", task="fpe", seed=1, training=private, model=group)
+    StudyPlan(name="private", task="fpe", seed=1, training=private, model=group, federation=once)
