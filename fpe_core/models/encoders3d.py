@@ -17,6 +17,7 @@ from fpe_core.models.blocks import Block
 from fpe_core.models.daft import Daft, DaftExplanation
 from fpe_core.models.lean_blocks import dense_block, inverted_bottleneck
 from fpe_core.models.output import VolumeOutput
+from fpe_core.models.pooling import use_repeatable_pooling
 
 MAX_CHANNELS = 3
 """NCCT, CTA and the vessel prior."""
@@ -62,7 +63,7 @@ class ConditionedEncoder(nn.Module, ABC):
         _check_options(in_channels, daft, num_tabular, daft_stage, len(self.stage_channels))
         self.in_channels = in_channels
         self.daft_stage = daft_stage
-        self.network = self._monai_network(in_channels)
+        self.network = use_repeatable_pooling(self._monai_network(in_channels))
         channels = self.embedding_size if daft_stage is None else self.stage_channels[daft_stage - 1]
         self.daft = Daft(channels, num_tabular) if daft else None
 

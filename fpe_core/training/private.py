@@ -22,7 +22,7 @@ from fpe_core.errors import (
     TrainingError,
 )
 from fpe_core.training.accountant import PrivacyAccountant, noise_multiplier
-from fpe_core.training.device import autocast_dtype, compile_once
+from fpe_core.training.device import autocast_dtype, check_precision, compile_once
 from fpe_core.training.hardware import Hardware
 from fpe_core.training.opacus_library import ModuleValidator, UnsupportedModuleError
 from fpe_core.training.poisson import PoissonBatches, poisson_loader
@@ -78,13 +78,14 @@ def private_round_parts(
     Raises:
         NotEnoughCases: no training case.
         ModelError: a layer of `model` mixes cases.
-        TrainingError: the precision comes out as float16.
+        TrainingError: the precision comes out as float16, or would train wrongly (`check_precision`).
         PrivacyBudgetSpent: this round would exceed `target_epsilon`.
         ConfigValueInvalid: `target_epsilon` cannot be reached, or the plan has no privacy section.
         CheckpointUnreadable: `accountant_state` is damaged.
     """
     privacy = _checked(plan, hardware)
     check_private(model)
+    check_precision(model, hardware.device, plan.precision)
     if len(train) == 0:
         raise NotEnoughCases("private training needs at least one case")
     torch.manual_seed(SecretStream.for_purpose(noise_seed, "dropout and flips", seed).seed())

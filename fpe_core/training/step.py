@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from fpe_core.data.dataset import Sample
 from fpe_core.errors import TrainingDiverged
-from fpe_core.training.device import Precision, autocast, autocast_dtype, compile_once
+from fpe_core.training.device import Precision, autocast, autocast_dtype, check_precision, compile_once
 from fpe_core.training.hardware import Hardware
 from fpe_core.training.micro_batches import MicroBatches, release_memory
 
@@ -35,6 +35,9 @@ class Stepper:
         hardware: the device, and the largest micro-batch to begin with.
         precision: see `TrainingPlan.precision`.
         smallest_micro_batch: fewest cases that the objective is called with.
+
+    Raises:
+        TrainingError: see `check_precision`.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Stepper:
         precision: Precision,
         smallest_micro_batch: int = 1,
     ) -> None:
+        check_precision(model, hardware.device, precision)
         if hardware.compile:
             compile_once(model)
         self.model = model

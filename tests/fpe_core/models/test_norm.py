@@ -6,7 +6,10 @@ from fpe_core.models import build_model
 from fpe_core.models.norm import use_group_norm
 
 
-@pytest.mark.parametrize(("channels", "groups"), [(512, 32), (128, 32), (64, 16), (32, 8), (24, 4), (40, 8), (8, 2), (3, 1), (96, 16)])
+@pytest.mark.parametrize(
+    ("channels", "groups"),
+    [(512, 32), (128, 32), (64, 16), (32, 8), (24, 4), (40, 8), (8, 2), (3, 1), (96, 16)],
+)
 def test_the_number_of_groups_divides_the_channels(channels: int, groups: int) -> None:
     norm = use_group_norm(nn.Sequential(nn.BatchNorm3d(channels)))[0]
     assert isinstance(norm, nn.GroupNorm)

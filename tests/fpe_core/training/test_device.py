@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fpe_core.errors import TrainingError
-from fpe_core.training.device import autocast, choose_device, compile_once, make_deterministic, place
+from fpe_core.training.device import autocast, check_precision, choose_device, compile_once, make_deterministic, place
 
 CPU = torch.device("cpu")
 
@@ -52,6 +52,24 @@ def test_weights_of_convolutions_are_laid_out_channels_last() -> None:
     assert deep.weight.is_contiguous(memory_format=torch.channels_last_3d)
     assert not flat.weight.is_contiguous()
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_network_with_grouped_convolutions_over_volumes_keeps_its_layout() -> None:
+    grouped, plain = nn.Conv3d(4, 4, 3, groups=4), nn.Conv3d(4, 6, 3)
+    place(nn.ModuleList([grouped, plain]), CPU)
+    assert grouped.weight.is_contiguous()
+    assert plain.weight.is_contiguous()
+
+
+def test_half_precision_over_volumes_is_refused_on_a_cpu() -> None:
+    """A plain 3×3×3 convolution shows why: its weight gradient is off by more than its own size, or not a number."""
+    model = nn.Conv3d(8, 8, 3)
+    with pytest.raises(TrainingError, match="float32 on a CPU, where torch's bfloat16 gradients are wrong") as caught:
+        check_precision(model, CPU, "bfloat16")
+    assert "training.precision" in caught.value.hint
+    check_precision(model, CPU, "auto")
+    check_precision(nn.Conv2d(8, 8, 3), CPU, "bfloat16")
+    check_precision(model, torch.device("cuda"), "bfloat16")
 
 
 # torch 2.13 imports a part of its own that it has deprecated.

@@ -25,13 +25,20 @@ def batch_of(num_cases: int, seed: int = 0) -> Sample:
     return Sample(images, (torch.arange(num_cases) % 2).float(), torch.randn(num_cases, 2, generator=generator))
 
 
+class OverSlices(nn.Conv2d):
+    """A convolution that sees slices as channels."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image.flatten(1, 2))
+
+
 def network(*, norm: bool = False, dropout: bool = False) -> nn.Module:
     torch.manual_seed(1)
-    layers: list[nn.Module] = [nn.Conv3d(3, 6, 3)]
-    layers += [nn.BatchNorm3d(6)] if norm else []
+    layers: list[nn.Module] = [OverSlices(12, 6, 3)]
+    layers += [nn.BatchNorm2d(6)] if norm else []
     layers += [nn.ReLU(), nn.Flatten()]
     layers += [nn.Dropout(0.5)] if dropout else []
-    return nn.Sequential(*layers, nn.Linear(6 * 2 * 6 * 6, 1))
+    return nn.Sequential(*layers, nn.Linear(6 * 6 * 6, 1))
 
 
 def objective_of(model: nn.Module) -> Objective:
