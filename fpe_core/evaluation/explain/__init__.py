@@ -1,0 +1,1 @@
+"""Why a model predicts what it predicts: where it looks, and which clinical columns move it."""
