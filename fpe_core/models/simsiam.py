@@ -43,6 +43,9 @@ class SimSiam(nn.Module):
     around an encoder of 21 million. With the default of 512 it has 7.1 million, so that pre-training does not cost more
     to send and to keep than training (docs/decisions/0008-projector-sized-for-federation.md).
 
+    The batch normalisation of projector and predictor is what keeps representations apart: with group normalisation in
+    its place they collapse in a few epochs, stop-gradient or not. An encoder may have either.
+
     Args:
         encoder: any network of the factory; its heads are neither used nor trained.
         projector_width: hidden width of the projector.

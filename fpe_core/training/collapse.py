@@ -1,16 +1,17 @@
-"""Watches whether self-supervised representations collapse to a point (Chen and He, CVPR 2021, section 4.1)."""
+"""Watches whether self-supervised representations collapse (Chen and He, CVPR 2021, section 4.1)."""
 
 import logging
-from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-COLLAPSED_BELOW = 0.3
-"""Share of the healthy spread under which an epoch is warned about. Healthy training stays near 1, collapsed training
-falls to 0; small batches and few scans lower a healthy one somewhat."""
+SMALLEST_SPREAD = 0.3
+"""Share of 1/√d under which an epoch is warned about; a point has 0, directions drawn at random 1."""
+SMALLEST_RANK = 2.0
+"""Effective rank under which an epoch is warned about; a line has 1."""
 
 
 def spread(projections: Tensor) -> float:
@@ -26,37 +27,61 @@ def spread(projections: Tensor) -> float:
     return float(directions.std(dim=0, correction=0).mean() * projections.shape[1] ** 0.5)
 
 
-@dataclass
-class CollapseMonitor:
-    """Collects the spread of an epoch's batches; says it in the log, and warns once when it is too small."""
+def effective_rank(projections: Tensor) -> float:
+    """In how many directions N projections differ, from 1 to min(N - 1, d); 0 when they are one point.
 
-    epoch_spreads: list[float]
-    """Mean spread of each finished epoch."""
+    The exponential of the entropy of the singular values (Roy and Vetterli, EUSIPCO 2007), of directions about their
+    mean. The projector's last normalisation stretches each dimension to the same spread, whatever is left in it:
+    projections on one line then spread as far as healthy ones, and only this tells.
+
+    Args:
+        projections: `[N, d]`, N ≥ 2.
+    """
+    directions = F.normalize(projections.double(), dim=1)
+    sizes = torch.linalg.svdvals(directions - directions.mean(dim=0))
+    if sizes.sum() < 1e-6:
+        return 0.0
+    shares = sizes[sizes > 0] / sizes.sum()
+    return float(torch.exp(-(shares * shares.log()).sum()))
+
+
+class CollapseMonitor:
+    """Collects an epoch's projections; says spread and rank in the log, and warns once when either is too small.
+
+    Attributes:
+        epoch_spreads: `spread` of each finished epoch.
+        epoch_ranks: `effective_rank` of each finished epoch.
+    """
 
     def __init__(self) -> None:
-        self.epoch_spreads = []
-        self._sum, self._batches, self._warned = 0.0, 0, False
+        self.epoch_spreads: list[float] = []
+        self.epoch_ranks: list[float] = []
+        self._projections: list[Tensor] = []
+        self._warned = False
 
     def watch(self, projections: Tensor) -> None:
-        """Take note of a batch's projections `[N, d]`; a batch of one says nothing."""
-        if len(projections) > 1:
-            self._sum, self._batches = self._sum + spread(projections), self._batches + 1
+        """Keep a batch's projections `[B, d]` until the epoch ends; does not wait for the device."""
+        self._projections.append(projections.detach().float())
 
     def end_epoch(self, loss: float) -> None:
-        """Close the epoch, whose mean loss was `loss`."""
-        share = self._sum / max(self._batches, 1)
-        self._sum, self._batches = 0.0, 0
-        self.epoch_spreads.append(share)
-        log.info("epoch %d: loss %.4f, spread %.2f of 1/√d", len(self.epoch_spreads), loss, share)
-        if share < COLLAPSED_BELOW and not self._warned:
+        """Close the epoch, whose mean loss was `loss` and which had at least two scans."""
+        projections = torch.cat(self._projections).cpu()
+        self._projections.clear()
+        self.epoch_spreads.append(spread(projections))
+        self.epoch_ranks.append(effective_rank(projections))
+        said = f"spread {self.epoch_spreads[-1]:.2f} of 1/√d, rank {self.epoch_ranks[-1]:.1f}"
+        log.info("epoch %d: loss %.4f, %s of at most %d", len(self.epoch_ranks), loss, said, _most(projections))
+        if self.collapsed and not self._warned:
             self._warned = True
-            log.warning(
-                "the representations collapse: their spread is %.2f of 1/√d, healthy is near 1; "
-                "lower the learning rate or enlarge the batch",
-                share,
-            )
+            log.warning("the representations collapse: %s; lower the learning rate or enlarge the batch", said)
 
     @property
     def collapsed(self) -> bool:
-        """Whether the last finished epoch was below `COLLAPSED_BELOW`."""
-        return bool(self.epoch_spreads) and self.epoch_spreads[-1] < COLLAPSED_BELOW
+        """Whether the last finished epoch's projections were close to a point or to a line."""
+        if not self.epoch_spreads:
+            return False
+        return self.epoch_spreads[-1] < SMALLEST_SPREAD or self.epoch_ranks[-1] < SMALLEST_RANK
+
+
+def _most(projections: Tensor) -> int:
+    return min(len(projections) - 1, projections.shape[1])

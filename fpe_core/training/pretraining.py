@@ -32,8 +32,9 @@ class PretrainingOutcome:
     Attributes:
         trained: weights of the whole `SimSiam`, projector and predictor too.
         epoch_losses: mean loss per scan of each epoch, in [-1, 1].
-        epoch_spreads: mean spread of each epoch's projections, see `spread`.
-        collapsed: whether the last epoch's spread was too small.
+        epoch_spreads: spread of each epoch's projections, see `spread`.
+        epoch_ranks: their effective rank, see `effective_rank`.
+        collapsed: whether either was too small in the last epoch.
         training_s: wall time in seconds.
         waiting_share: share in [0, 1] of the training time in which no batch was there.
     """
@@ -41,6 +42,7 @@ class PretrainingOutcome:
     trained: FlatState
     epoch_losses: tuple[float, ...]
     epoch_spreads: tuple[float, ...]
+    epoch_ranks: tuple[float, ...]
     collapsed: bool
     training_s: float
     waiting_share: float
@@ -101,6 +103,7 @@ def pretrain_round(
         trained=read_state(model),
         epoch_losses=tuple(losses),
         epoch_spreads=tuple(monitor.epoch_spreads),
+        epoch_ranks=tuple(monitor.epoch_ranks),
         collapsed=monitor.collapsed,
         training_s=time.monotonic() - started,
         waiting_share=waiting.share,

@@ -65,6 +65,7 @@ def test_training_lowers_the_loss_without_collapse(pretrain: Pretrain) -> None:
     assert np.mean(outcome.epoch_losses[-2:]) < np.mean(outcome.epoch_losses[:2]) - 0.3
     assert not outcome.collapsed
     assert min(outcome.epoch_spreads) > 0.5
+    assert min(outcome.epoch_ranks) > 3
     assert 0 <= outcome.waiting_share <= 1
 
 
