@@ -36,7 +36,7 @@ class ModelPlan(FrozenModel):
     non_local: bool = False
     """Adds the non-local block to the third stage of mnt-dl-released; mnt-dl always has it."""
     num_slices: Annotated[int, Field(ge=1)] = 26
-    """Slices that mnt-dl and scanet see, from the top of the volume on; mnt-dl-released sees 25."""
+    """Slices that mnt-dl and scanet see, the first of the volume; mnt-dl-released sees 25."""
     num_neighbourhoods: Annotated[int, Field(ge=1)] = 5
     """Runs of adjacent slices in mnt-dl and scanet."""
     clinical: tuple[ClinicalColumn, ...] = ()

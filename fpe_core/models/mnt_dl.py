@@ -80,7 +80,7 @@ class MntDl(nn.Module):
         """Logits of a batch.
 
         Args:
-            image: `[B, C, Z, H, W]` float, slices along Z, top first; Z ≥ num_slices. The published H = W is 224; any
+            image: `[B, C, Z, H, W]` float, slices along Z; Z ≥ num_slices. The published H = W is 224; any
                 size that five halvings leave something of works.
 
         Raises:
@@ -92,7 +92,7 @@ class MntDl(nn.Module):
         return MntDlOutput(self._fusion(tokens, local), self._subnets(self.averages @ local))
 
     def embed(self, image: Tensor) -> Tensor:
-        """The local networks' outputs, top to bottom: `[B, C, Z, H, W]` to `[B, K · F]`."""
+        """The local networks' outputs, in the slices' order: `[B, C, Z, H, W]` to `[B, K · F]`."""
         return (self.averages @ self._local(self._low_level(image))).flatten(1)
 
     def slice_importance(self, image: Tensor) -> Tensor:

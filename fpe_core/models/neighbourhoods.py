@@ -7,7 +7,7 @@ from fpe_core.errors import ModelError
 
 
 def neighbourhood_sizes(num_slices: int, num_neighbourhoods: int) -> tuple[int, ...]:
-    """Slices in each neighbourhood, top to bottom.
+    """Slices in each neighbourhood, in the slices' order.
 
     The neighbourhoods are contiguous and share no slice; their sizes differ by at most one, and the larger ones come
     first: 26 slices in 5 are 6, 5, 5, 5, 5.
@@ -33,7 +33,7 @@ def averaging_matrix(num_slices: int, num_neighbourhoods: int) -> Tensor:
         ModelError: see `neighbourhood_sizes`.
     """
     sizes = torch.tensor(neighbourhood_sizes(num_slices, num_neighbourhoods))
-    owner = torch.arange(num_neighbourhoods).repeat_interleave(sizes)
+    owner = torch.arange(num_neighbourhoods).repeat_interleave(sizes, output_size=num_slices)
     return (owner == torch.arange(num_neighbourhoods).unsqueeze(1)) / sizes.unsqueeze(1)
 
 

@@ -72,7 +72,7 @@ class ScaNet(nn.Module):
         """Logits of a batch.
 
         Args:
-            image: `[B, C, Z, H, W]` float, slices along Z, top first; Z ≥ num_slices. The published H = W is 224; any
+            image: `[B, C, Z, H, W]` float, slices along Z; Z ≥ num_slices. The published H = W is 224; any
                 size that five halvings leave something of works.
 
         Raises:
@@ -84,7 +84,7 @@ class ScaNet(nn.Module):
         return VolumeOutput((shares * self.branch_head(branches)).sum(dim=1))
 
     def embed(self, image: Tensor) -> Tensor:
-        """The branches' outputs, top to bottom: `[B, C, Z, H, W]` to `[B, K · F]`."""
+        """The branches' outputs, in the slices' order: `[B, C, Z, H, W]` to `[B, K · F]`."""
         branches: Tensor = self.neighbourhoods(self._slices(image))
         return branches.flatten(1)
 

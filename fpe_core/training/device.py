@@ -95,7 +95,7 @@ def check_precision(model: nn.Module, device: torch.device, precision: Precision
     """Refuse a precision that would train wrongly without a sign.
 
     Torch 2.13 leaves the weight gradients of 3×3×3 convolutions in bfloat16 unset on a CPU where the first axis has
-    two voxels left.
+    two voxels left, and crashes at other shapes.
 
     Raises:
         TrainingError: bfloat16 for a network over volumes on a CPU.
