@@ -103,6 +103,8 @@ def _evaluate(request: Request, session: SiteSession, progress: Progress) -> Rep
 
 def _alone(request: Request, session: SiteSession, progress: Progress) -> Reply:
     plan, received = request.header.plan, _received(request, session)
+    if plan.training.privacy:
+        raise StudyRefused("a private study asks for lone training, which would spend ε once more")
     chosen = train_alone(
         session.model(plan),
         received,

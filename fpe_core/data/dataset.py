@@ -33,7 +33,7 @@ class Sample(NamedTuple):
     """`(T,)` float32, scaled clinical columns; T = 0 for a network without them."""
 
     def to(self, device: torch.device) -> "Sample":
-        """The same on `device`, copied beside the computation where the memory is pinned."""
+        """The same on `device`; the processor does not wait for the copy where the memory is pinned."""
         return Sample(*(tensor.to(device, non_blocking=True) for tensor in self))
 
 

@@ -12,9 +12,12 @@ from torch import nn
 
 from fpe_core.errors import TrainingError
 
+# cuBLAS looks once, at a process's first product: by the time a plan asks for repeatable kernels it may be too late.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the first GPU or else the CPU; a named GPU must exist.
+    """`auto` is the first GPU or else the CPU; a named GPU must exist, and becomes torch's current one.
 
     Raises:
         TrainingError: the named device is not there.
@@ -27,6 +30,9 @@ def choose_device(name: str) -> torch.device:
             f"device should be one of {torch.cuda.device_count()} GPUs or cpu, got {name}",
             hint="set trainer.device to auto or cpu in the site file",
         )
+    if device.index is not None:
+        # What is not told a device, such as pinning memory, would otherwise take some of the first GPU.
+        torch.cuda.set_device(device)
     return device
 
 
@@ -50,23 +56,30 @@ def place(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 _compiled: WeakSet[nn.Module] = WeakSet()
+_MOST_SHAPES = 64
 
 
 def compile_once(model: nn.Module) -> None:
     """Let torch compile what calling `model` computes, for each shape of its input; weights and their names stay."""
     if model not in _compiled:
+        import torch._dynamo
+
+        # Training and evaluation, whole batches and remainders of each split: more shapes than the default allows.
+        torch._dynamo.config.recompile_limit = _MOST_SHAPES
         model.compile(dynamic=False)
         _compiled.add(model)
 
 
 def make_deterministic(seed: int, *, deterministic: bool) -> None:
-    """Seed every generator and, if asked, allow deterministic kernels only."""
+    """Seed every generator and choose the kernels."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    if deterministic:
-        # cuBLAS needs its workspace fixed before the first call to be reproducible.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    choose_kernels(deterministic=deterministic)
+
+
+def choose_kernels(*, deterministic: bool) -> None:
+    """Allow kernels only that give the same bits each time, or else the fastest."""
     torch.use_deterministic_algorithms(deterministic)
     # Nothing here reads memory before it writes it, and filling it takes time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a class-level property
@@ -88,7 +101,8 @@ def autocast_dtype(device: torch.device, precision: Precision) -> torch.dtype:
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
     if device.type != "cuda":
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    # Torch would call bfloat16 supported on older GPUs too, which emulate it slowly.
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
 def check_precision(model: nn.Module, device: torch.device, precision: Precision) -> None:

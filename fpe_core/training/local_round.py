@@ -20,6 +20,7 @@ from fpe_core.training.loader import WaitingTime
 from fpe_core.training.predict import Progress, no_progress, predict
 from fpe_core.training.round_checkpoint import History, Resumable, RoundCheckpoint, round_key
 from fpe_core.training.round_engine import PlainEngine, PrivateEngine, PrivateStudy, plain_engine, private_engine
+from fpe_core.training.upload import uploaded
 
 __all__ = ["PrivateStudy", "RoundOutcome", "train_round"]
 
@@ -131,7 +132,7 @@ def _train_epoch(
     model.train()
     epoch = len(history.epoch_losses)
     total, seen = 0.0, 0
-    for batch in waiting.watch(engine.batches):
+    for batch in waiting.watch(uploaded(engine.batches, engine.stepper.device)):
         try:
             loss = engine.stepper.step(_prepared(batch, plan, engine))
         except TrainingDiverged as error:
@@ -143,15 +144,16 @@ def _train_epoch(
 
 
 def _prepared(batch: Sample, plan: TrainingPlan, engine: PlainEngine | PrivateEngine) -> Sample:
-    """The batch on the device, where mirroring costs least."""
-    ready = batch.to(engine.stepper.device)
-    return ready._replace(image=_mirrored(ready.image, engine.shuffle)) if plan.flip_left_right else ready
+    """The batch as the network sees it; mirrored on the device, where it costs least."""
+    return batch._replace(image=_mirrored(batch.image, engine.shuffle)) if plan.flip_left_right else batch
 
 
 def _mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror left and right (the last axis) of each case `(B, C, Z, H, W)` with probability one half."""
-    flips = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
-    return torch.where(flips.view(-1, 1, 1, 1, 1), images.flip(-1), images)
+    """Mirror left and right (the last axis) of each case `(B, C, Z, H, W)` with probability one half, in place."""
+    flips = torch.rand(len(images), generator=generator) < 0.5
+    for i in flips.nonzero().flatten().tolist():
+        images[i] = images[i].flip(-1)
+    return images
 
 
 def _summary(train: CaseDataset, plan: TrainingPlan, history: History) -> TrainingSummary:

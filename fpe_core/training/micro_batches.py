@@ -11,6 +11,8 @@ from fpe_core.errors import TrainingError
 
 log = logging.getLogger(__name__)
 
+_SIGNS = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+
 
 class MicroBatches:
     """Cuts batches into equal parts, and remembers how large a part may be.
@@ -51,6 +53,11 @@ class MicroBatches:
 
     def _largest_part(self, num_cases: int) -> int:
         return ceil(num_cases / self._num_parts(num_cases))
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a computation failed for lack of the device's memory; the libraries below torch say it in their words."""
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in _SIGNS)
 
 
 def release_memory(device: torch.device) -> None:

@@ -12,11 +12,11 @@ from fpe_core.config.study import TrainingPlan
 from fpe_core.data.dataset import CaseDataset, Sample
 from fpe_core.errors import TrainingDiverged
 from fpe_core.models.output import ModelOutput
-from fpe_core.training.device import autocast, compile_once
+from fpe_core.training.device import autocast, choose_kernels, compile_once
 from fpe_core.training.hardware import Hardware
 from fpe_core.training.loader import ordered_batches
 from fpe_core.training.losses import outcome_loss
-from fpe_core.training.micro_batches import MicroBatches, release_memory
+from fpe_core.training.micro_batches import MicroBatches, is_out_of_memory, release_memory
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, the steps done and the steps in all."""
@@ -66,6 +66,7 @@ def predict(
     """
     if hardware.compile:
         compile_once(model)
+    choose_kernels(deterministic=plan.deterministic)
     model.eval()
     micro_batches = MicroBatches(hardware.micro_batch_size)
     logits, loss = torch.zeros(0), 0.0
@@ -87,7 +88,9 @@ def _judged(
     while True:
         try:
             parts = [_judged_part(model, part.to(device), plan) for part in micro_batches.split(batch)]
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             parts = []
         if parts:
             logits, losses = zip(*parts, strict=True)

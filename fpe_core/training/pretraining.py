@@ -21,6 +21,7 @@ from fpe_core.training.hardware import Hardware
 from fpe_core.training.loader import WaitingTime, training_batches
 from fpe_core.training.predict import Progress, no_progress
 from fpe_core.training.step import Stepper
+from fpe_core.training.upload import uploaded
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +90,10 @@ def pretrain_round(
     for epoch in range(plan.local_epochs):
         model.train()
         total, seen = 0.0, 0
-        for batch in waiting.watch(batches):
+        for batch in waiting.watch(uploaded(batches, hardware.device)):
             # A last batch of one scan has no second to be normalised with.
             if len(batch.label) > 1:
-                views = two_views(batch.to(hardware.device), plan, generator)
+                views = two_views(batch, plan, generator)
                 total += stepper.step(views) * len(batch.label)
                 seen += len(batch.label)
             progress("pretrain", epoch * len(unlabelled) + seen, plan.local_epochs * len(unlabelled))

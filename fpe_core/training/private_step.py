@@ -9,6 +9,7 @@ from fpe_core.config.study import PrivacyPlan
 from fpe_core.data.dataset import Sample
 from fpe_core.errors import TrainingDiverged, TrainingError
 from fpe_core.training.device import Precision, autocast
+from fpe_core.training.micro_batches import is_out_of_memory
 from fpe_core.training.opacus_library import DPOptimizer
 from fpe_core.training.secret_stream import SecretStream
 from fpe_core.training.step import Objective
@@ -57,7 +58,9 @@ class PrivateStepper:
             with autocast(self.device, self.precision):
                 loss = self.objective(case)
             loss.backward()  # type: ignore[no-untyped-call]
-        except torch.OutOfMemoryError as err:
+        except RuntimeError as err:
+            if not is_out_of_memory(err):
+                raise
             raise TrainingError(
                 "the device's memory should hold one case, but does not",
                 hint="use a device with more memory, let nothing else run on it, or plan a smaller network",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
@@ -64,6 +64,9 @@ class Resumable(NamedTuple):
 
 
 class _Metadata(FrozenModel):
+    # A round of one epoch is not judged: its best loss stays infinite.
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
     key: str
     best_loss: float
     best_epoch: Annotated[int, Field(ge=0)]

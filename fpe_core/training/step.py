@@ -11,7 +11,7 @@ from fpe_core.data.dataset import Sample
 from fpe_core.errors import TrainingDiverged
 from fpe_core.training.device import Precision, autocast, autocast_dtype, check_precision, compile_once
 from fpe_core.training.hardware import Hardware
-from fpe_core.training.micro_batches import MicroBatches, release_memory
+from fpe_core.training.micro_batches import MicroBatches, is_out_of_memory, release_memory
 
 Objective = Callable[[Sample], Tensor]
 """The mean loss of a batch that is on the device, a scalar that gradients flow back from. Called under autocast; its
@@ -78,7 +78,7 @@ class Stepper:
         start = _Start(self.model, self.device)
         while True:
             loss = self._gradients(batch, start)
-            if self._stepped():
+            if self._stepped(start):
                 return loss
             start.restore()
 
@@ -108,11 +108,13 @@ class Stepper:
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
                 total += loss.detach()
             return float(total)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             self.optimiser.zero_grad(set_to_none=True)
             return None
 
-    def _stepped(self) -> bool:
+    def _stepped(self, start: "_Start") -> bool:
         """Move the weights; False where scaled gradients overflowed, which leaves them and halves the scale."""
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimiser)
@@ -120,6 +122,7 @@ class Stepper:
         if self.scaler.get_scale() >= scale:
             return True
         if scale < 1:
+            start.restore()
             self.optimiser.zero_grad(set_to_none=True)
             raise TrainingDiverged("the gradients should be finite in float16, but overflow at every loss scale")
         return False

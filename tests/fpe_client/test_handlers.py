@@ -237,6 +237,11 @@ def test_a_private_study_gets_no_scores_of_training_cases(session: SiteSession) 
     assert ask(session, Kind.EVALUATE, plan=PRIVATE, split="test").header.evaluation is not None
 
 
+def test_a_private_study_gets_no_lone_training(session: SiteSession) -> None:
+    assert failure_of(ask(session, Kind.ALONE, plan=PRIVATE)) == "FPE-604"
+    assert session.ledger.spent(PRIVATE.fingerprint()) is None
+
+
 def test_a_damaged_ledger_stops_a_private_round(session: SiteSession) -> None:
     session.ledger.record(PRIVATE.fingerprint(), {})
     (session.ledger.folder / f"{PRIVATE.fingerprint()}.json").write_text("{")

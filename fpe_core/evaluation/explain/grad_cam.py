@@ -84,7 +84,8 @@ def _logit_of(model: nn.Module) -> Callable[..., Tensor]:
     """The model as captum wants it: one number for each case. The network is called as a training step calls it."""
 
     def logit(image: Tensor, *tabular: Tensor) -> Tensor:
-        logits: Tensor = model(image, *tabular).logits
+        # Not the call itself: a compiled one would not see the hooks of a graph that it has made already.
+        logits: Tensor = model.forward(image, *tabular).logits
         return logits.flatten()
 
     return logit

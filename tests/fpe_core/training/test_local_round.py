@@ -175,7 +175,7 @@ def test_the_rarer_class_counts_as_much_as_the_other(splits: SplitCases, train: 
 
 def test_mirroring_turns_the_last_axis_of_some_cases_and_nothing_else() -> None:
     images = torch.arange(64 * 2 * 3 * 4 * 5, dtype=torch.float32).view(64, 2, 3, 4, 5)
-    mirrored = local_round._mirrored(images, torch.Generator().manual_seed(1))
+    mirrored = local_round._mirrored(images.clone(), torch.Generator().manual_seed(1))
     turned = [bool(torch.equal(image, before.flip(-1))) for image, before in zip(mirrored, images, strict=True)]
     kept = [bool(torch.equal(image, before)) for image, before in zip(mirrored, images, strict=True)]
     assert all(one != other for one, other in zip(turned, kept, strict=True))

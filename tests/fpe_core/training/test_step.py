@@ -12,7 +12,7 @@ from fpe_core.data.dataset import Sample
 from fpe_core.errors import TrainingDiverged, TrainingError
 from fpe_core.training.device import Precision
 from fpe_core.training.hardware import Hardware
-from fpe_core.training.micro_batches import MicroBatches
+from fpe_core.training.micro_batches import MicroBatches, is_out_of_memory
 from fpe_core.training.step import Objective, Stepper
 
 CPU = torch.device("cpu")
@@ -227,3 +227,9 @@ def test_a_float16_step_that_overflows_is_done_again_with_a_smaller_scale() -> N
     assert not torch.equal(model[0].weight, before["0.weight"])
     assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
     assert model[1].num_batches_tracked == 1
+
+
+def test_memory_that_ran_out_below_torch_is_recognised() -> None:
+    assert is_out_of_memory(torch.OutOfMemoryError("out"))
+    assert is_out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))
+    assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
