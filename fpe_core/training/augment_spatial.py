@@ -99,9 +99,15 @@ def _spline_weights(num_voxels: int) -> Tensor:
 
 
 def _warp(images: Tensor, displacement: Tensor) -> Tensor:
+    view: Tensor = _warp_on(displacement.device)(images, displacement)
+    return view
+
+
+@cache
+def _warp_on(device: torch.device) -> Warp:  # noqa: ARG001 - the key of the cache
+    """MONAI's layer for tensors on `device`. It keeps the voxels' own positions, which it makes on the CPU, until a
+    batch of another shape comes; on which device they are it does not look at, so that each has its own layer."""
     with warnings.catch_warnings():
         # Said at every construction when MONAI comes without its own kernels, as its wheels do.
         warnings.filterwarnings("ignore", "monai.networks.blocks.Warp: Using PyTorch native")
-        warp = Warp(mode="bilinear", padding_mode="zeros")  # type: ignore[no-untyped-call]  # MONAI's own gap
-    view: Tensor = warp(images, displacement)
-    return view
+        return Warp(mode="bilinear", padding_mode="zeros")  # type: ignore[no-untyped-call]  # MONAI's own gap

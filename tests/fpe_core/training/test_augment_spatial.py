@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from monai.networks.blocks.warp import Warp
 from scipy.ndimage import affine_transform, gaussian_filter
 from scipy.spatial.transform import Rotation
 from torch import Tensor
@@ -89,6 +90,18 @@ def test_an_affine_agrees_with_scipy(rotation_deg: tuple[float, ...], scale: tup
     inner = from_inside(draws)
     assert inner.float().mean() > 0.5
     np.testing.assert_allclose(warped(image, draws)[inner].numpy(), expected[inner[0, 0].numpy()], atol=2e-5)
+
+
+@pytest.mark.filterwarnings("ignore:monai.networks.blocks.Warp")
+def test_batches_of_other_shapes_in_between_change_nothing() -> None:
+    plan = AugmentationPlan(elastic_probability=1, affine_probability=1)
+    for seed, shape in enumerate([(3, 2, 9, 12, 10), (1, 2, 9, 12, 10), (3, 1, 9, 12, 10), (3, 2, 10, 12, 9)] * 2):
+        generator = torch.Generator().manual_seed(seed)
+        images = torch.rand(shape, generator=generator)
+        draws = draw_augmentation(plan, shape[0], generator, num_channels=shape[1])
+        field = displacement_voxels(draws, images.shape[2:], extent_mm=GRID_EXTENT_MM, device=CPU)
+        fresh = Warp(mode="bilinear", padding_mode="zeros")
+        assert torch.equal(warped(images, draws), fresh(images, field))
 
 
 def test_a_sphere_in_millimetres_stays_a_sphere_when_turned() -> None:
