@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from math import ceil
 from multiprocessing import get_context
 
 import torch
@@ -83,21 +84,22 @@ class WaitingTime:
 def _loader(
     cases: CaseDataset, order: Sampler[int] | None, *, batch_size: int, hardware: Hardware, seed: int
 ) -> DataLoader[Sample]:
-    several = hardware.num_workers > 0
+    # A process takes seconds to start; beyond one for each batch it would have nothing to read.
+    num_workers = min(hardware.num_workers, ceil(len(cases) / batch_size))
     return DataLoader(
         cases,
         batch_size=batch_size,
         sampler=order,
-        num_workers=hardware.num_workers,
+        num_workers=num_workers,
         pin_memory=hardware.device.type == "cuda",
-        persistent_workers=several,
-        multiprocessing_context=_clean_processes() if several else None,
+        persistent_workers=num_workers > 0,
+        multiprocessing_context=clean_processes() if num_workers else None,
         # A generator of its own: torch's global one would be drawn from in each epoch, and only sometimes.
         generator=torch.Generator().manual_seed(seed),
     )
 
 
-def _clean_processes() -> object:
+def clean_processes() -> object:
     """Workers that share no lock, thread or GPU with this process; torch is imported once for all of them."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["fpe_core.data.dataset"])

@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 
 from fpe_core.data.dataset import CaseDataset, Sample
 from fpe_core.training.hardware import Hardware
+from fpe_core.training.loader import clean_processes
 from fpe_core.training.secret_stream import SecretStream
 
 
@@ -48,8 +49,8 @@ def poisson_loader(cases: CaseDataset, batches: PoissonBatches, hardware: Hardwa
         num_workers=hardware.num_workers,
         pin_memory=hardware.device.type == "cuda",
         persistent_workers=several,
-        # Workers that share no lock, thread or GPU with this process, and no secret stream.
-        multiprocessing_context="forkserver" if several else None,
+        # They have no part of the secret stream either.
+        multiprocessing_context=clean_processes() if several else None,
         # A generator of its own: torch's global one would be drawn from in each epoch.
         generator=torch.Generator(),
     )

@@ -85,6 +85,13 @@ def test_cases_in_order_are_in_order(splits: SplitCases) -> None:
     assert torch.cat([batch.label for batch in batches]).tolist() == [1, 1, 1, 0, 0, 0]
 
 
+@pytest.mark.parametrize(("batch_size", "num_processes"), [(7, 1), (6, 1), (5, 2), (1, 2)])
+def test_there_are_no_more_processes_than_batches(splits: SplitCases, batch_size: int, num_processes: int) -> None:
+    assert len(splits.test) == 6
+    batches = ordered_batches(splits.test, batch_size=batch_size, hardware=Hardware(CPU, num_workers=2))
+    assert batches.num_workers == num_processes
+
+
 def test_an_unreadable_case_keeps_its_code_in_another_process(splits: SplitCases) -> None:
     splits.test.cases[0].file.write_bytes(b"not a case")
     with pytest.raises(CaseFileUnreadable):
