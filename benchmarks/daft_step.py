@@ -12,6 +12,7 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from fpe_core.data.dataset import Sample
 from fpe_core.models import build_model
 from fpe_core.models.encoders3d import ConditionedEncoder
-from fpe_core.training.device import Precision, choose_device, place
+from fpe_core.training.device import Precision, choose_device, make_deterministic, place
 from fpe_core.training.hardware import Hardware
 from fpe_core.training.losses import outcome_loss
 from fpe_core.training.step import Stepper
@@ -60,8 +61,7 @@ def plain_monai(options: argparse.Namespace, *, network: Callable[[], nn.Module]
 def ours(options: argparse.Namespace, *, name: str, recomputed: bool) -> Step:
     """The platform's own step on the network called `name`, in the layout that sites use."""
     batch = batch_of(options)
-    batch = batch._replace(image=batch.image.contiguous(memory_format=torch.channels_last_3d))
-    torch.manual_seed(0)
+    make_deterministic(0, deterministic=True)
     model = build_model(name, in_channels=NUM_CHANNELS, daft=True, num_tabular=NUM_COLUMNS)
     place(model, batch.image.device).train()
     if isinstance(model, ConditionedEncoder) and not recomputed:
@@ -99,8 +99,11 @@ def ways_of(name: str) -> dict[str, Callable[[argparse.Namespace], Step]]:
 
 
 def size_of(text: str) -> tuple[int, ...]:
-    """`246x295x258` as three numbers of voxels."""
-    return tuple(int(side) for side in text.split("x"))
+    """`246x295x258` as three numbers of voxels; smaller ones leave batch normalisation a single voxel."""
+    size = tuple(int(side) for side in text.split("x"))
+    if len(size) != 3 or min(size) < 64:
+        raise argparse.ArgumentTypeError(f"size should be three sides of at least 64 voxels, got {text}")
+    return size
 
 
 def options_of_command() -> argparse.Namespace:
@@ -135,7 +138,11 @@ def main() -> None:
         return
     size = "x".join(map(str, options.size))
     arguments = ["--size", size, "--device", options.device, "--steps", str(options.steps)]
-    result: dict[str, object] = {**machine(device), "batch_shape": [1, NUM_CHANNELS, *options.size]}
+    result: dict[str, object] = {
+        "date": date.today().isoformat(),
+        **machine(device),
+        "batch_shape": [1, NUM_CHANNELS, *options.size],
+    }
     for name in MONAI:
         measured = {way: in_own_process(__file__, way, arguments) for way in ways_of(name)}
         reference = measured[next(iter(measured))]

@@ -31,7 +31,10 @@ def measure(prepare: Callable[[], Callable[[], object]], device: torch.device, *
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     step = prepare()
     times = []
-    for _ in range(repeats + 2):
+    for call in range(repeats + 2):
+        if call == 2 and device.type == "cuda":
+            # What trying out kernels took is no part of a step.
+            torch.cuda.reset_peak_memory_stats(device)
         started = time.perf_counter()
         step()
         if device.type == "cuda":

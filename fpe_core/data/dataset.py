@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fpe_core.preprocessing.processed import ProcessedCase
+from fpe_core.errors import CaseNonFinite
+from fpe_core.preprocessing.processed import load_volumes
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,13 @@ class LabelledCase:
     file: Path
     label: int
     tabular: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.label not in (0, 1) or not all(isfinite(value) for value in self.tabular):
+            raise ValueError(
+                f"{self.file.name}: label should be 0 or 1 and clinical columns finite, "
+                f"got {self.label} and {self.tabular}"
+            )
 
 
 class Sample(NamedTuple):
@@ -54,8 +63,10 @@ class CaseDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         case = self.cases[index]
-        volumes = ProcessedCase.load(case.file).volumes
+        volumes = load_volumes(case.file, self.channels)
         image = np.stack([volumes[name] for name in self.channels])
+        if not np.isfinite(image).all():
+            raise CaseNonFinite(f"{case.file}: a voxel is not finite", hint="preprocess the case again")
         return Sample(torch.from_numpy(image), torch.tensor(float(case.label)), torch.tensor(case.tabular))
 
     @property

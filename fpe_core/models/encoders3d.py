@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import cast
 
+import torch
 from monai.networks.nets.densenet import DenseNet169 as MonaiDenseNet169
 from monai.networks.nets.efficientnet import EfficientNetBN, MBConvBlock
 from torch import Tensor, nn
@@ -23,6 +24,11 @@ MAX_CHANNELS = 3
 """NCCT, CTA and the vessel prior."""
 MIN_SIDE = 32
 """Voxels: each network halves an image five times."""
+
+_MOMENTUM = 0.1
+"""Of running statistics, torch's own. MONAI's EfficientNet has 0.01: with the few steps of a hospital's epoch the
+statistics then lag behind the weights for a hundred steps, in which evaluation says nothing and early stopping ends
+all."""
 
 _HEAD = ("dropout", "out")
 """Steps behind the pooled features."""
@@ -201,17 +207,20 @@ class EfficientNetB0(ConditionedEncoder):
         # MONAI's own bound is one over the root of the number of classes: with a single one, logits of tens.
         bound = self.embedding_size**-0.5
         nn.init.uniform_(network._fc.weight, -bound, bound)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.momentum = _MOMENTUM
         return network
 
     def _steps(self) -> dict[str, Step]:
         part = self.network.get_submodule
         return {
-            "stem": nn.Sequential(part("_conv_stem_padding"), part("_conv_stem"), part("_bn0"), part("_swish")),
+            "stem": _chain(part("_conv_stem_padding"), part("_conv_stem"), part("_bn0"), part("_swish")),
             **{f"stage{i}": self._stage(i, stage) for i, stage in enumerate(part("_blocks").children(), start=1)},
-            "last": nn.Sequential(part("_conv_head_padding"), part("_conv_head"), part("_bn1")),
+            "last": _chain(part("_conv_head_padding"), part("_conv_head"), part("_bn1")),
             "swish": part("_swish"),
             "pool": part("_avg_pooling"),
-            "flatten": nn.Flatten(),
+            "flatten": partial(torch.flatten, start_dim=1),
             "dropout": part("_dropout"),
             "out": part("_fc"),
         }
@@ -219,10 +228,15 @@ class EfficientNetB0(ConditionedEncoder):
     def _stage(self, number: int, stage: nn.Module) -> Step:
         if not self._is_recomputed(number):
             return stage
-        return partial(_run, [partial(inverted_bottleneck, cast(MBConvBlock, block)) for block in stage.children()])
+        return _chain(*(partial(inverted_bottleneck, cast(MBConvBlock, block)) for block in stage.children()))
 
     def _step_before_daft(self) -> str:
         return "last" if self.daft_stage is None else f"stage{self.daft_stage}"
+
+
+def _chain(*steps: Step) -> Step:
+    """One step of several. Unlike `nn.Sequential` it owns no layers, and costs nothing to make."""
+    return partial(_run, steps)
 
 
 def _run(steps: Iterable[Step], x: Tensor) -> Tensor:

@@ -31,6 +31,8 @@ def build_model(
     """
     if name not in get_args(ModelName):
         raise ModelUnknown(f"unknown model {name!r}", hint=f"valid names: {', '.join(sorted(get_args(ModelName)))}")
+    if norm not in ("batch", "group") or in_channels < 1:
+        raise ModelError(f"norm should be batch or group and in_channels at least 1, got {norm!r} and {in_channels}")
     network = _network(name)
     valid = inspect.signature(network).parameters.keys() - {"in_channels", "encoder_name"}
     if unknown := sorted(options.keys() - valid):

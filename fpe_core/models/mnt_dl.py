@@ -43,7 +43,10 @@ class MntDl(nn.Module):
     Attributes:
         embedding_size: length of what `embed` gives for a case, num_neighbourhoods · 8 · base_width.
         blocks: for `block_map`.
+        beyond_embedding: beginnings of the names that `embed` does not use.
     """
+
+    beyond_embedding = ("cross_scale.", "importance", "subnet_", "fusion_")
 
     averages: Tensor
 
@@ -87,8 +90,9 @@ class MntDl(nn.Module):
             ModelError: `image` has another number of axes or channels, or too few slices.
         """
         low = self._low_level(image)
-        tokens = self._tokens(low)
+        # The large network first: a GPU still computes it while the many small kernels of the attention are launched.
         local = self._local(low)
+        tokens = self._tokens(low)
         return MntDlOutput(self._fusion(tokens, local), self._subnets(self.averages @ local))
 
     def embed(self, image: Tensor) -> Tensor:

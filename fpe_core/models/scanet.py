@@ -40,7 +40,10 @@ class ScaNet(nn.Module):
     Attributes:
         embedding_size: length of what `embed` gives for a case, num_neighbourhoods · 8 · base_width.
         blocks: for `block_map`.
+        beyond_embedding: beginnings of the names that `embed` does not use.
     """
+
+    beyond_embedding = ("branch_",)
 
     def __init__(
         self, *, in_channels: int, base_width: int = 64, num_slices: int = 26, num_neighbourhoods: int = 5

@@ -46,8 +46,8 @@ class TransferReport:
 def transfer_encoder(source: FlatState, target: nn.Module) -> TransferReport:
     """Copy what `SimSiam` has learned into a network of the factory.
 
-    All of the encoder moves except its heads and DAFT, which self-supervision has not trained. A tensor of another
-    shape, such as the stem where the sequences differ, stays as it is and is reported.
+    All that `embed` uses moves; heads, DAFT and what else self-supervision has not trained (`beyond_embedding` of the
+    network) stay. A tensor of another shape, such as the stem where the sequences differ, stays too and is reported.
 
     Args:
         source: weights of a `SimSiam`, as `read_state` gives them.
@@ -64,7 +64,12 @@ def transfer_encoder(source: FlatState, target: nn.Module) -> TransferReport:
     }
     tensors = target.state_dict()
     fitting = {name for name, values in given.items() if name in tensors and tensors[name].shape == values.shape}
-    moved = tuple(name for name in tensors if name in fitting and blocks[name] not in ("head", "daft"))
+    untrained: tuple[str, ...] = getattr(target, "beyond_embedding", ())
+    moved = tuple(
+        name
+        for name in tensors
+        if name in fitting and blocks[name] not in ("head", "daft") and not name.startswith(untrained)
+    )
     if not moved:
         raise StateMismatch(
             "no tensor of the pre-trained encoder fits the network",
@@ -75,7 +80,7 @@ def transfer_encoder(source: FlatState, target: nn.Module) -> TransferReport:
     return TransferReport(
         moved=moved,
         kept=kept,
-        reshaped=tuple(name for name in kept if name in given and name not in fitting),
+        reshaped=tuple(n for n in kept if n in given and n not in fitting and not n.startswith(untrained)),
         unused=tuple(e.name for e in source.layout.entries if e.name.removeprefix(_ENCODER) not in moved),
         num_moved=sum(tensors[name].numel() for name in moved),
         num_kept=sum(tensors[name].numel() for name in kept),

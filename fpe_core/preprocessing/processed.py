@@ -1,5 +1,6 @@
 """A case ready for the network, and the one file that holds it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,6 +92,19 @@ class ProcessedCase:
             )
         except (SafetensorError, OSError, KeyError, TypeError, ValidationError) as error:
             raise CaseFileUnreadable(f"{path}: not a preprocessed case ({type(error).__name__})") from error
+
+
+def load_volumes(path: Path, sequences: Iterable[str]) -> dict[str, Array]:
+    """Some of a case's volumes, `(Z, H, W)` float32 each; nothing else of the file is read.
+
+    Raises:
+        CaseFileUnreadable: damaged, not such a file, or a sequence is not in it.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            return {name: file.get_tensor(f"volume/{name}") for name in dict.fromkeys(sequences)}
+    except (SafetensorError, OSError) as error:
+        raise CaseFileUnreadable(f"{path}: expected volumes of {', '.join(sequences)} ({error})") from error
 
 
 def is_intact(path: Path) -> bool:

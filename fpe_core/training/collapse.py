@@ -56,12 +56,18 @@ class CollapseMonitor:
     def __init__(self) -> None:
         self.epoch_spreads: list[float] = []
         self.epoch_ranks: list[float] = []
+        self._attempted: list[Tensor] = []
         self._projections: list[Tensor] = []
         self._warned = False
 
     def watch(self, projections: Tensor) -> None:
-        """Keep a batch's projections `[B, d]` until the epoch ends; does not wait for the device."""
-        self._projections.append(projections.detach().float())
+        """Note some of a step's projections `[.., d]`; does not wait for the device."""
+        self._attempted.append(projections.detach().float())
+
+    def end_step(self, num_scans: int) -> None:
+        """Keep what the step noted of its B = `num_scans` scans: the last of them, where it was done again."""
+        self._projections.append(torch.cat(self._attempted)[-num_scans:])
+        self._attempted.clear()
 
     def end_epoch(self, loss: float) -> None:
         """Close the epoch, whose mean loss was `loss` and which had at least two scans."""

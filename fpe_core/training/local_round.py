@@ -83,6 +83,8 @@ def train_round(
     """
     if min(train.num_positive, train.num_negative) < 1:
         raise NotEnoughCases("training needs at least one case of each class")
+    if plan.local_epochs > 1 and not len(validation):
+        raise NotEnoughCases("a round of several epochs needs a validation case, by which its best epoch is chosen")
     started, waiting = time.monotonic(), WaitingTime()
     make_deterministic(seed, deterministic=plan.deterministic)
     write_state(model, received)
@@ -102,7 +104,7 @@ def train_round(
         if plan.local_epochs == 1:
             history.best = read_state(model)
         else:
-            loss = predict(model, validation, plan=plan, hardware=hardware).loss
+            loss = predict(model, validation, plan=plan, hardware=engine.hardware).loss
             _judge(model, loss, engine, history)
         history.training_s = time.monotonic() - started
         if book:

@@ -95,6 +95,7 @@ def pretrain_round(
             if len(batch.label) > 1:
                 views = two_views(batch, plan, generator)
                 total += stepper.step(views) * len(batch.label)
+                monitor.end_step(len(batch.label))
                 seen += len(batch.label)
             progress("pretrain", epoch * len(unlabelled) + seen, plan.local_epochs * len(unlabelled))
         losses.append(total / seen)

@@ -53,6 +53,11 @@ class PlainEngine:
     schedule: ReduceLROnPlateau | None
     shuffle: torch.Generator
 
+    @property
+    def hardware(self) -> Hardware:
+        """What the round goes on with, after what it has learned of the memory."""
+        return self.stepper.hardware
+
     def spent(self) -> dict[str, object] | None:
         """Nothing."""
         return None
@@ -63,6 +68,7 @@ class PrivateEngine:
     """DP-SGD's steps; the attributes are those of `PlainEngine`."""
 
     private: "PrivateRound"
+    hardware: Hardware
     schedule: ReduceLROnPlateau | None
     shuffle: torch.Generator
 
@@ -135,7 +141,7 @@ def private_engine(
         objective=outcome_objective(model, train, plan, hardware.device),
         accountant_state=study.accountant_state,
     )
-    return PrivateEngine(private, make_schedule(optimiser, plan), torch.default_generator)
+    return PrivateEngine(private, hardware, make_schedule(optimiser, plan), torch.default_generator)
 
 
 def outcome_objective(model: nn.Module, train: CaseDataset, plan: TrainingPlan, device: torch.device) -> Objective:

@@ -1,6 +1,7 @@
 """One optimiser step: the only place where training changes weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import isfinite
 
 import torch
@@ -57,10 +58,16 @@ class Stepper:
         self.optimiser = optimiser
         self.objective = objective
         self.device = hardware.device
+        self.given = hardware
         self.precision = precision
         self.micro_batches = MicroBatches(hardware.micro_batch_size, smallest=smallest_micro_batch)
         scaled = autocast_dtype(self.device, precision) is torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+
+    @property
+    def hardware(self) -> Hardware:
+        """What was given, with the micro-batch that has proved to fit."""
+        return replace(self.given, micro_batch_size=self.micro_batches.size)
 
     def step(self, batch: Sample) -> float:
         """One optimiser step over the whole batch; the model is in training mode already.

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -67,3 +68,9 @@ def test_unknown_name_is_refused_and_the_valid_ones_named() -> None:
 def test_importing_the_models_does_not_import_monai() -> None:
     code = "import sys, fpe_core.models; sys.exit('monai' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("options", [{"norm": "layer"}, {"in_channels": 0}])
+def test_impossible_values_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="norm should be batch or group and in_channels at least 1"):
+        build_model("mnt-dl", **{"in_channels": 2, **options})

@@ -56,11 +56,25 @@ def test_an_epoch_is_all_its_batches() -> None:
     directions = random_directions(64, 16)
     for part in directions.split(10):
         monitor.watch(part)
+        monitor.end_step(len(part))
     monitor.end_epoch(-0.5)
-    monitor.watch(directions[:20])
+    monitor.watch(directions[:10])
+    monitor.watch(directions[10:20])
+    monitor.end_step(20)
     monitor.end_epoch(-0.6)
     assert monitor.epoch_spreads == pytest.approx([spread(directions), spread(directions[:20])])
     assert monitor.epoch_ranks == pytest.approx([effective_rank(directions), effective_rank(directions[:20])])
+
+
+def test_a_step_that_was_done_again_counts_once() -> None:
+    """Of eight scans at once the first attempt noted all before memory ran out, the second has noted them by halves."""
+    monitor, directions = CollapseMonitor(), random_directions(8, 16)
+    monitor.watch(torch.ones(8, 16))
+    monitor.watch(directions[:4])
+    monitor.watch(directions[4:])
+    monitor.end_step(8)
+    monitor.end_epoch(-0.5)
+    assert monitor.epoch_ranks == pytest.approx([effective_rank(directions)])
 
 
 @pytest.mark.parametrize("collapsed", [torch.ones(8, 16), on_a_line(8, 16)], ids=["point", "line"])
@@ -68,6 +82,7 @@ def test_collapse_is_warned_about_once(collapsed: torch.Tensor, caplog: pytest.L
     monitor = CollapseMonitor()
     for _ in range(3):
         monitor.watch(collapsed)
+        monitor.end_step(len(collapsed))
         monitor.end_epoch(-1.0)
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
@@ -80,6 +95,7 @@ def test_healthy_training_is_logged_and_not_warned_about(caplog: pytest.LogCaptu
     monitor = CollapseMonitor()
     assert not monitor.collapsed
     monitor.watch(random_directions(500, 16))
+    monitor.end_step(500)
     monitor.end_epoch(-0.25)
     assert [record.levelno for record in caplog.records] == [logging.INFO]
     assert "loss -0.2500" in caplog.text

@@ -35,6 +35,7 @@ def train(plan: StudyPlan, splits: SplitCases) -> Train:
         seed: int = 1,
         *,
         cases: CaseDataset = splits.train,
+        validation: CaseDataset = splits.validation,
         model: nn.Module | None = None,
         start: FlatState | None = None,
         hardware: Hardware = CPU,
@@ -44,7 +45,7 @@ def train(plan: StudyPlan, splits: SplitCases) -> Train:
             model or planned_model(plan),
             start or initial_state(plan),
             train=cases,
-            validation=splits.validation,
+            validation=validation,
             plan=plan.training.model_copy(update=changes),
             seed=seed,
             hardware=hardware,
@@ -295,3 +296,10 @@ def test_waiting_is_a_share_and_told_in_the_log(train: Train, caplog: pytest.Log
 def test_divergence_names_the_epoch(train: Train, splits: SplitCases) -> None:
     with pytest.raises(TrainingDiverged, match=r"the loss should be finite, got nan in epoch 1$"):
         train(cases=Spoilt(splits.train.cases, splits.train.channels))
+
+
+def test_several_epochs_need_a_validation_case(train: Train, splits: SplitCases) -> None:
+    nobody = CaseDataset([], splits.train.channels)
+    with pytest.raises(NotEnoughCases, match="needs a validation case"):
+        train(validation=nobody, local_epochs=2)
+    assert train(validation=nobody, local_epochs=1).summary.num_epochs == 1
