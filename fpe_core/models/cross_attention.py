@@ -1,7 +1,10 @@
 """Attention over a volume at three scales, which exchange what they find."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
 from fpe_core.models.attention import CrossAttention, SelfAttention
 from fpe_core.models.neighbourhoods import averaging_matrix
@@ -73,14 +76,26 @@ def region_means(maps: Tensor) -> Tensor:
     A pixel that a border runs through counts in both regions by its area there, so that every size of map divides.
     Adaptive pooling would do nearly the same, but its backward pass is not deterministic on every device.
     """
-    rows, columns = _shares(maps.shape[-2], maps), _shares(maps.shape[-1], maps)
+    rows, columns = (_shares(length, maps.device, maps.dtype) for length in maps.shape[-2:])
     return torch.einsum("gh,bzchw,kw->bzgkc", rows, maps, columns).flatten(2, 3)
 
 
-def _shares(length: int, like: Tensor) -> Tensor:
+def _shares(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """`[GRID, length]`: the share that each pixel has in each region's mean; rows add up to one."""
+    # The compiler folds the constants into the graph by itself, and does not see through a cache.
+    return _computed_shares(length, device, dtype) if is_compiling() else _kept_shares(length, device, dtype)
+
+
+@lru_cache(maxsize=16)
+def _kept_shares(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    # Whoever asks first, later passes may be ones with a backward pass.
+    with torch.inference_mode(False):
+        return _computed_shares(length, device, dtype)
+
+
+def _computed_shares(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     # In whole units of 1 / (GRID · length) of the axis: a pixel is GRID of them long, a region `length`.
-    pixel = GRID * torch.arange(length, device=like.device)
-    region = length * torch.arange(GRID, device=like.device).unsqueeze(1)
+    pixel = GRID * torch.arange(length, device=device)
+    region = length * torch.arange(GRID, device=device).unsqueeze(1)
     overlap = torch.minimum(pixel + GRID, region + length) - torch.maximum(pixel, region)
-    return overlap.clamp(min=0).to(like.dtype) / length
+    return overlap.clamp(min=0).to(dtype) / length

@@ -31,6 +31,24 @@ def test_regions_are_means_by_area(height: int, width: int) -> None:
     torch.testing.assert_close(region_means(x).mean(dim=2), x.mean(dim=(3, 4)))
 
 
+def test_regions_seen_first_in_inference_mode_can_be_trained_on_later() -> None:
+    x = maps(6, 11)
+    with torch.inference_mode():
+        seen = region_means(x)
+    means = region_means(x.requires_grad_())
+    means.sum().backward()
+    assert torch.equal(means, seen)
+    # Each region's mean has shares that add up to one.
+    assert x.grad.sum().item() == pytest.approx(means.numel(), rel=1e-5)
+
+
+def test_regions_keep_the_maps_precision() -> None:
+    x = maps(7, 9)
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
+        assert region_means(x.to(dtype)).dtype is dtype
+    torch.testing.assert_close(region_means(x).double(), region_means(x.double()), rtol=1e-4, atol=1e-5)
+
+
 def test_an_untrained_module_projects_each_slice_alone() -> None:
     module, x = attention(), maps()
     scale = module.slices
