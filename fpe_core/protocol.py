@@ -47,8 +47,8 @@ class Evaluation(FrozenModel):
     num_cases: Count
     num_positive: Count | None
     """None where the site's policy holds the count back."""
-    loss: float
-    """Mean loss per case (the training loss without class weights)."""
+    loss: float | None
+    """Mean loss per case (the training loss without class weights); None with too few cases of a class."""
     auc: Annotated[float, Field(ge=0, le=1)] | None
     """Exact ROC-AUC; None with too few cases of a class."""
     positive_scores: Bins | None
@@ -64,9 +64,11 @@ class TrainingSummary(FrozenModel):
     """Training cases the update stands for: its weight in the average."""
     num_epochs: Count
     epoch_losses: tuple[float, ...]
-    """Mean training loss per case, for each epoch."""
+    """Mean training loss per case, for each epoch; empty where training is private or has too few cases of a class."""
     training_s: Annotated[float, Field(ge=0)]
     """Wall time of evaluation and training at the site, in seconds."""
+    num_positive: Count | None = None
+    """Training cases with the outcome. The site's gate needs it to judge `epoch_losses` and always takes it out."""
 
 
 class SiteDescription(FrozenModel):

@@ -3,6 +3,10 @@
 Nothing passes because it was not forbidden. A reply is built anew from the fields that the protocol defines for its
 kind, every number is checked, every text must be a constant of this software, and the site's own policy withholds what
 would describe too few patients.
+
+A mean loss would, where a class has few cases: whoever sends zero weights and a bias b knows the loss of a positive
+case, log(1 + exp(-b)), and of a negative one, log(1 + exp(b)), and solves the mean for the number of positives; with a
+single case it is that case's loss. So losses are withheld together with counts and scores.
 """
 
 import math
@@ -32,6 +36,7 @@ _CONTENT = {
     Kind.EVALUATE: {"evaluation"},
     Kind.ALONE: {"evaluation"},
 }
+_OF_BOTH_CLASSES = ("num_positive", "loss", "auc", "positive_scores", "negative_scores")
 _SPLITS = {Kind.TRAIN: "validation", Kind.ALONE: "test"}
 
 
@@ -60,7 +65,7 @@ def screen(reply: Reply, request_header: RequestHeader, policy: SitePolicy, rece
         round_number=header.round_number,
         description=_description(header.description) if header.description else None,
         evaluation=_evaluation(header.evaluation, request_header, policy) if header.evaluation else None,
-        training=_training(header.training, request_header) if header.training else None,
+        training=_training(header.training, request_header, policy) if header.training else None,
     )
     return Reply(clean, _update(reply.state, header.kind, received))
 
@@ -105,20 +110,25 @@ def _description(description: SiteDescription) -> SiteDescription:
 def _evaluation(evaluation: Evaluation, asked: RequestHeader, policy: SitePolicy) -> Evaluation:
     if evaluation.split != _SPLITS.get(asked.kind, asked.split):
         raise EgressRefused(f"the evaluation is about the split {evaluation.split}, which was not asked for")
-    _finite("evaluation", [evaluation.loss, evaluation.auc or 0.0])
-    _counts_agree(evaluation)
-    positive = evaluation.num_positive
-    smallest_class = 0 if positive is None else min(positive, evaluation.num_cases - positive)
-    if smallest_class < policy.min_cases_per_class:
-        withheld = {"num_positive": None, "auc": None, "positive_scores": None, "negative_scores": None}
-        evaluation = evaluation.model_copy(update=withheld)
+    _finite("evaluation", [evaluation.loss or 0.0, evaluation.auc or 0.0])
+    few = _few_of_a_class(evaluation, policy)
+    _scores_add_up(evaluation)
+    if few:
+        evaluation = evaluation.model_copy(update=dict.fromkeys(_OF_BOTH_CLASSES))
     return Evaluation.model_validate(evaluation.model_dump())
 
 
-def _counts_agree(evaluation: Evaluation) -> None:
+def _few_of_a_class(counted: Evaluation | TrainingSummary, policy: SitePolicy) -> bool:
+    """Whether one class has fewer cases than the policy asks for; a class that was not counted has."""
+    if counted.num_positive is None:
+        return True
+    if counted.num_positive > counted.num_cases:
+        raise EgressRefused("a reply counts more positive cases than cases")
+    return min(counted.num_positive, counted.num_cases - counted.num_positive) < policy.min_cases_per_class
+
+
+def _scores_add_up(evaluation: Evaluation) -> None:
     positive = evaluation.num_positive
-    if positive is not None and positive > evaluation.num_cases:
-        raise EgressRefused("an evaluation counts more positive cases than cases")
     for scores, count in (
         (evaluation.positive_scores, positive),
         (evaluation.negative_scores, None if positive is None else evaluation.num_cases - positive),
@@ -127,7 +137,11 @@ def _counts_agree(evaluation: Evaluation) -> None:
             raise EgressRefused("an evaluation's binned scores do not add up to its cases")
 
 
-def _training(training: TrainingSummary, asked: RequestHeader) -> TrainingSummary:
+def _training(training: TrainingSummary, asked: RequestHeader, policy: SitePolicy) -> TrainingSummary:
+    """The summary without its number of positives, and without losses where a class has too few cases.
+
+    The number is for this decision only; what leaves says no more than that one class is, or is not, below the minimum.
+    """
     _finite("training summary", [*training.epoch_losses, training.training_s])
     plan = asked.plan.training
     # The losses of private training are taken from its cases without noise.
@@ -137,7 +151,8 @@ def _training(training: TrainingSummary, asked: RequestHeader) -> TrainingSummar
             "a training summary should hold one loss for each epoch, none where training is private, "
             "and no more epochs than planned"
         )
-    return TrainingSummary.model_validate(training.model_dump())
+    losses = () if _few_of_a_class(training, policy) else training.epoch_losses
+    return TrainingSummary.model_validate({**training.model_dump(), "epoch_losses": losses, "num_positive": None})
 
 
 def _update(state: FlatState | None, kind: Kind, received: Layout | None) -> FlatState | None:

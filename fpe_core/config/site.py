@@ -59,7 +59,7 @@ class SitePolicy(FrozenModel):
     tasks: tuple[Task, ...] = ("fpe", "recanalization", "rlvo")
     """Studies on any other task are refused."""
     min_cases_per_class: Annotated[int, Field(ge=2)] = 5
-    """Scores and AUC of a split leave only when both classes have at least so many cases."""
+    """Scores, AUC and loss of a split leave only when both classes have at least so many cases."""
 
 
 class SiteConfig(FrozenModel):

@@ -109,6 +109,7 @@ def render_report(results: StudyResults, *, pictures: Mapping[str, Path] = Mappi
         results=results,
         task=TASKS[results.plan.task],
         rows=rows,
+        chosen_by_loss=any(entry.pooled_validation_loss is not None for entry in results.rounds),
         compared=sum(row.difference is not None for row in rows),
         roc=roc_picture(results),
         learning=learning_pictures(results),

@@ -67,7 +67,8 @@ def _validation_loss(results: StudyResults) -> FigurePicture:
         results,
         [*lines, Series(POOLED, range(len(pooled)), pooled)],
         title="Validation loss",
-        caption="Mean loss per case on cases that the site did not train on. Lower is better.",
+        caption="Mean loss per case on cases that the site did not train on. Lower is better. Sites with too few "
+        "cases of a class return none.",
         change=_change("Mean loss of all sites together", pooled),
     )
 
@@ -79,7 +80,8 @@ def _training_loss(results: StudyResults) -> FigurePicture:
         results,
         lines,
         title="Training loss",
-        caption="Mean loss per case at each site while it trained, one point for each pass over its cases.",
+        caption="Mean loss per case at each site while it trained, one point for each pass over its cases. Sites with "
+        "too few cases of a class, and private training, return none.",
         change=changes,
         of_models=False,
     )
@@ -91,6 +93,8 @@ def _learning(
     best_round = results.best_round if of_models else None
     x_label = "Rounds averaged into the model" if of_models else "Round"
     shown = [line for line in lines if any(value is not None for value in line.y)]
+    if not shown:
+        caption = change = "Nothing to draw: no site returned one."
     svg = learning_figure(shown, line_looks(results), x_label=x_label, y_label=title, best_round=best_round)
     return FigurePicture(title, _data_uri(svg), f"{title} over the rounds. {change}".strip(), caption)
 
@@ -110,7 +114,7 @@ def _training_line(results: StudyResults, site: str) -> Series:
     y: list[float | None] = []
     for entry in results.rounds[:-1]:
         training = entry.sites.get(site, _ABSENT).training
-        losses: tuple[float | None, ...] = training.epoch_losses if training else (None,)
+        losses: tuple[float | None, ...] = (training.epoch_losses if training else ()) or (None,)
         x += [entry.round_number - 1 + (epoch + 1) / len(losses) for epoch in range(len(losses))]
         y += losses
     return Series(site, x, y)

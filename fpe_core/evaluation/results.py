@@ -55,8 +55,8 @@ class RoundResults(FrozenModel):
     """Every site that was asked, by name."""
     pooled_validation_auc: Auc | None
     """AUC over the validation cases of all sites together; null when too many scores were withheld."""
-    pooled_validation_loss: FiniteFloat
-    """Mean validation loss per case over all sites that answered."""
+    pooled_validation_loss: FiniteFloat | None
+    """Mean validation loss per case over the sites that gave theirs; null when none did."""
     duration_s: Seconds
     """Wall time of the exchange at the server, in seconds."""
 
@@ -105,7 +105,8 @@ class StudyResults(FrozenModel):
     rounds: tuple[RoundResults, ...]
     """Exchanges in order: one for each round, and the closing one."""
     best_round: Count
-    """The chosen model is the one after so many rounds (0: the initial model); the choice looks at validation only."""
+    """The chosen model is the one after so many rounds (0: the initial model): the one with the lowest pooled
+    validation loss, and the last one where no round has such a loss."""
     pooled_test: PooledScore | None
     """Held-out result of the chosen model over all sites; null when too many scores were withheld."""
     mean_site_test_auc: Auc | None

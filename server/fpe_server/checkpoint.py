@@ -30,7 +30,7 @@ class StudyProgress(FrozenModel):
     rounds: tuple[RoundResults, ...] = ()
     best_round: Count = 0
     best_loss: float | None = None
-    """Pooled validation loss of the model after `best_round` rounds; None before any was evaluated."""
+    """Pooled validation loss of the model after `best_round` rounds; None before any site gave one."""
     tests: dict[str, Evaluation] = Field(default_factory=dict)
     """Held-out evaluation of the chosen model, by site."""
     alone: dict[str, Evaluation] = Field(default_factory=dict)
@@ -45,7 +45,7 @@ class Checkpoint:
     Attributes:
         progress: everything but weights.
         current: the newest global model.
-        best: the global model with the lowest validation loss so far.
+        best: the global model with the lowest validation loss so far; the newest judged one before any site gave one.
     """
 
     progress: StudyProgress

@@ -1,6 +1,6 @@
 """What a study's progress adds up to: pooled curves, means over sites, and the results file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib.metadata import version
 
 from fpe_core.config.study import StudyPlan
@@ -40,10 +40,12 @@ def pooled_score(evaluations: Iterable[Evaluation]) -> PooledScore | None:
     )
 
 
-def mean_loss(evaluations: Sequence[Evaluation]) -> float:
-    """Mean loss per case over all sites."""
-    cases = sum(e.num_cases for e in evaluations)
-    return sum(e.loss * e.num_cases for e in evaluations) / max(cases, 1)
+def mean_loss(evaluations: Iterable[Evaluation]) -> float | None:
+    """Mean loss per case over the sites that gave theirs; None when none did."""
+    known = [(e.loss, e.num_cases) for e in evaluations if e.loss is not None and e.num_cases]
+    if not known:
+        return None
+    return sum(loss * num_cases for loss, num_cases in known) / sum(num_cases for _, num_cases in known)
 
 
 def study_results(plan: StudyPlan, progress: StudyProgress, model_sha256: str) -> StudyResults:

@@ -240,10 +240,14 @@ class _Study:
 
 
 def _judge(point: Checkpoint, entry: RoundResults) -> Checkpoint:
-    """Add a round's results; the model it was about becomes the best one if its validation loss is the lowest."""
+    """Add a round's results; the model it was about becomes the best one if its validation loss is the lowest.
+
+    As long as every site has withheld its loss the newest model is the best one. A model without a loss never takes the
+    place of one with.
+    """
     progress = point.progress.model_copy(update={"rounds": (*point.progress.rounds, entry)})
-    loss = entry.pooled_validation_loss
-    if point.progress.best_loss is not None and loss >= point.progress.best_loss:
+    loss, lowest = entry.pooled_validation_loss, point.progress.best_loss
+    if lowest is not None and (loss is None or loss >= lowest):
         return Checkpoint(progress, point.current, point.best)
     progress = progress.model_copy(update={"best_round": entry.round_number - 1, "best_loss": loss})
     return Checkpoint(progress, point.current, point.current)

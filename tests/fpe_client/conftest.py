@@ -62,7 +62,9 @@ def answer_to(request: Request, **changes: object) -> Reply:
         fields["evaluation"] = evaluation(split=split)
     state = None
     if header.kind is Kind.TRAIN:
-        fields["training"] = TrainingSummary(num_cases=40, num_epochs=1, epoch_losses=(0.6,), training_s=1.5)
+        fields["training"] = TrainingSummary(
+            num_cases=40, num_epochs=1, epoch_losses=(0.6,), training_s=1.5, num_positive=15
+        )
         state = FlatState(LAYOUT, np.linspace(-1, 1, LAYOUT.size, dtype=np.float32))
     return Reply(ReplyHeader.model_validate(fields | changes), state)
 

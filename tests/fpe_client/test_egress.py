@@ -32,7 +32,9 @@ def test_a_proper_answer_passes_unchanged(kind: Kind, make_request: MakeRequest,
     request = make_request(kind)
     reply = make_reply(request)
     out = passed(reply, request)
-    assert out.header == reply.header
+    training = reply.header.training
+    kept = training and training.model_copy(update={"num_positive": None})
+    assert out.header == reply.header.model_copy(update={"training": kept})
     assert (out.state is None) == (kind is not Kind.TRAIN)
     if out.state is not None and reply.state is not None:
         assert np.array_equal(out.state.values, reply.state.values)
@@ -143,12 +145,61 @@ def test_small_classes_are_withheld_and_only_they(
     out = passed(make_reply(request, evaluation=counted), request, SitePolicy(min_cases_per_class=minimum))
     seen = out.header.evaluation
     assert seen is not None
-    withheld = [seen.num_positive, seen.auc, seen.positive_scores, seen.negative_scores]
     if min(positive, negative) < minimum:
-        assert withheld == [None, None, None, None]
+        assert seen.model_dump(exclude_none=True) == {"split": "test", "num_cases": positive + negative}
     else:
         assert seen == counted
-    assert (seen.num_cases, seen.loss) == (positive + negative, 0.5)
+
+
+@pytest.mark.parametrize("kind", [Kind.TRAIN, Kind.EVALUATE, Kind.ALONE])
+@pytest.mark.parametrize("positive", [0, 1, 4, 5])
+def test_the_loss_under_crafted_weights_does_not_tell_the_positives(
+    kind: Kind, positive: int, make_request: MakeRequest, make_reply: MakeReply
+) -> None:
+    """Zero weights and a bias b: a positive case loses log(1 + exp(-b)), a negative one log(1 + exp(b))."""
+    num_cases, bias = 20, 3.0
+    request = make_request(kind, fill=0.0)
+    assert request.state is not None
+    request.state.values[-1] = bias
+    of_positive, of_negative = np.logaddexp(0, -bias), np.logaddexp(0, bias)
+    loss = float(positive * of_positive + (num_cases - positive) * of_negative) / num_cases
+    assert (of_negative - loss) / (of_negative - of_positive) == pytest.approx(positive / num_cases)
+    reply = make_reply(request)
+    assert reply.header.evaluation is not None
+    small = {"num_cases": num_cases, "num_positive": positive, "loss": loss, "auc": 0.5}
+    small |= {"positive_scores": None, "negative_scores": None}
+    changes: dict[str, object] = {"evaluation": reply.header.evaluation.model_copy(update=small), "layout": None}
+    if reply.header.training is not None:
+        counts = {"num_cases": num_cases, "num_positive": positive, "epoch_losses": (loss,)}
+        changes["training"] = reply.header.training.model_copy(update=counts)
+    out = passed(Reply(reply.header.model_copy(update=changes), reply.state), request).header
+    enough = positive >= POLICY.min_cases_per_class
+    assert out.evaluation is not None
+    assert out.evaluation.loss == (loss if enough else None)
+    assert (str(loss) in out.model_dump_json()) == enough
+
+
+@pytest.mark.parametrize(
+    ("num_positive", "told"), [(None, False), (0, False), (4, False), (5, True), (15, True), (16, False), (20, False)]
+)
+def test_training_losses_stay_with_too_few_cases_of_a_class(
+    num_positive: int | None, told: bool, make_request: MakeRequest, make_reply: MakeReply
+) -> None:
+    request = make_request(Kind.TRAIN)
+    summary = TrainingSummary(
+        num_cases=20, num_epochs=1, epoch_losses=(0.25,), training_s=1.0, num_positive=num_positive
+    )
+    seen = passed(make_reply(request, training=summary), request).header.training
+    assert seen is not None
+    assert (seen.epoch_losses, seen.num_positive) == ((0.25,) if told else (), None)
+    assert (seen.num_cases, seen.num_epochs, seen.training_s) == (20, 1, 1.0)
+
+
+def test_more_positives_than_training_cases_are_refused(make_request: MakeRequest, make_reply: MakeReply) -> None:
+    request = make_request(Kind.TRAIN)
+    summary = TrainingSummary(num_cases=20, num_epochs=1, epoch_losses=(0.25,), training_s=1.0, num_positive=21)
+    with pytest.raises(EgressRefused, match="more positive"):
+        passed(make_reply(request, training=summary), request)
 
 
 def test_scores_without_a_count_of_positives_are_withheld(make_request: MakeRequest, make_reply: MakeReply) -> None:
@@ -158,7 +209,7 @@ def test_scores_without_a_count_of_positives_are_withheld(make_request: MakeRequ
     bare = whole.model_copy(update={"num_positive": None, "positive_scores": None, "negative_scores": None})
     out = passed(make_reply(request, evaluation=bare), request).header.evaluation
     assert out is not None
-    assert out.auc is None
+    assert (out.auc, out.loss) == (None, None)
 
 
 @pytest.mark.parametrize("field", ["positive_scores", "negative_scores"])
@@ -209,6 +260,7 @@ def test_losses_of_private_training_stay(make_request: MakeRequest, make_reply: 
             "training": plan.training.model_copy(
                 update={"privacy": PrivacyPlan(noise_multiplier=1.0), "balance_classes": False}
             ),
+            "federation": plan.federation.model_copy(update={"compare_with_local": False}),
         }
     )
     request = make_request(Kind.TRAIN, plan=private)

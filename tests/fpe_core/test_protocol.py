@@ -50,7 +50,7 @@ EVALUATIONS = st.builds(
     split=st.sampled_from(["train", "validation", "test"]),
     num_cases=COUNTS,
     num_positive=st.none() | COUNTS,
-    loss=LOSSES,
+    loss=st.none() | LOSSES,
     auc=st.none() | AUCS,
     positive_scores=st.none() | BINS,
     negative_scores=st.none() | BINS,
@@ -61,6 +61,7 @@ SUMMARIES = st.builds(
     num_epochs=COUNTS,
     epoch_losses=st.lists(LOSSES, max_size=5).map(tuple),
     training_s=st.floats(0, 1e6),
+    num_positive=st.none() | COUNTS,
 )
 DESCRIPTIONS = st.builds(
     SiteDescription,

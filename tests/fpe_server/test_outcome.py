@@ -27,14 +27,14 @@ def evaluation(
         split="test",
         num_cases=len(positive or ()) + len(negative or ()) if shown else 4,
         num_positive=len(positive) if positive is not None else None,
-        loss=loss,
+        loss=loss if shown else None,
         auc=auc,
         positive_scores=bins(*positive) if positive is not None else None,
         negative_scores=bins(*negative) if negative is not None else None,
     )
 
 
-WITHHELD = evaluation(None, None, loss=7.0)
+WITHHELD = evaluation(None, None)
 
 
 def test_scores_of_all_sites_are_one_curve() -> None:
@@ -59,7 +59,14 @@ def test_without_any_scores_there_is_no_curve() -> None:
 def test_the_mean_loss_is_over_cases() -> None:
     tests = [evaluation((1, 2), (3,), loss=1.0), evaluation((1,), (2,), loss=2.0)]
     assert mean_loss(tests) == pytest.approx((3 * 1.0 + 2 * 2.0) / 5)
-    assert mean_loss([*tests, WITHHELD]) == pytest.approx((3 * 1.0 + 2 * 2.0 + 4 * 7.0) / 9)
+
+
+def test_the_mean_loss_is_over_the_sites_that_gave_one() -> None:
+    tests = [evaluation((1, 2), (3,), loss=1.0), WITHHELD, evaluation((1,), (2,), loss=2.0)]
+    assert mean_loss(tests) == pytest.approx((3 * 1.0 + 2 * 2.0) / 5)
+    assert mean_loss([tests[0], evaluation((), (), loss=0.0)]) == 1.0
+    for silent in ([], [WITHHELD], [evaluation((), (), loss=0.0)]):
+        assert mean_loss(silent) is None
 
 
 def progress(tests: dict[str, Evaluation], alone: dict[str, Evaluation]) -> StudyProgress:

@@ -131,7 +131,7 @@ def test_a_study_learns_and_leaves_everything_behind(
     plan, folder = plan_for(2, compare_with_local=True), new_folder("run")
     results = run(plan, hospitals, folder)
     assert load_results(folder.path / "results.json") == results
-    losses = [entry.pooled_validation_loss for entry in results.rounds]
+    losses = [entry.pooled_validation_loss for entry in results.rounds if entry.pooled_validation_loss is not None]
     assert len(set(losses)) == 4
     assert results.best_round == int(np.argmin(losses)) > 0
     assert [site.site for site in results.sites] == ["north", "south"]
@@ -144,6 +144,57 @@ def test_a_study_learns_and_leaves_everything_behind(
     assert hashlib.sha256(model_bytes(folder)).hexdigest() == results.model_sha256
     planned_model(plan).load_state_dict(load_file(folder.path / "model.safetensors"))
     assert "<html" in (folder.path / "report.html").read_text()[:200].lower()
+
+
+def withholding(*rounds: int) -> Change:
+    """The site gives no loss in these rounds; the closing evaluation is round 0."""
+
+    def change(reply: Reply) -> Reply:
+        evaluation = reply.header.evaluation
+        if evaluation is None or reply.header.round_number not in rounds:
+            return reply
+        held_back = dict.fromkeys(("num_positive", "loss", "auc", "positive_scores", "negative_scores"))
+        header = reply.header.model_copy(update={"evaluation": evaluation.model_copy(update=held_back)})
+        return Reply(header, reply.state)
+
+    return change
+
+
+def test_without_any_loss_the_study_finishes_with_its_last_model(
+    hospitals: Hospitals, new_folder: Callable[[str], RunFolder]
+) -> None:
+    plan, folder = plan_for(2), new_folder("run")
+    hospitals.changes = dict.fromkeys(hospitals.sessions, withholding(0, 1, 2, 3))
+    results = run(plan, hospitals, folder)
+    assert [entry.pooled_validation_loss for entry in results.rounds] == [None] * 4
+    assert results.best_round == 3
+    checkpoint = folder.load_checkpoint(plan.fingerprint())
+    assert checkpoint is not None
+    assert checkpoint.best.values.tobytes() == checkpoint.current.values.tobytes()
+    assert load_results(folder.path / "results.json") == results
+    assert "it is the one after the last round" in (folder.path / "report.html").read_text()
+
+
+def test_one_site_without_a_loss_leaves_the_choice_to_the_others(
+    hospitals: Hospitals, new_folder: Callable[[str], RunFolder]
+) -> None:
+    hospitals.changes["south"] = withholding(0, 1, 2, 3)
+    results = run(plan_for(2), hospitals, new_folder("run"))
+    north = [entry.sites["north"].validation for entry in results.rounds]
+    losses = [evaluation.loss for evaluation in north if evaluation is not None and evaluation.loss is not None]
+    assert [entry.pooled_validation_loss for entry in results.rounds] == pytest.approx(losses)
+    assert results.best_round == int(np.argmin(losses))
+
+
+@pytest.mark.parametrize(("silent", "chosen_from"), [((1, 2), {2, 3}), ((0,), {0, 1, 2}), ((0, 2, 3), {0})])
+def test_a_model_without_a_loss_is_never_chosen_over_one_with(
+    hospitals: Hospitals, new_folder: Callable[[str], RunFolder], silent: tuple[int, ...], chosen_from: set[int]
+) -> None:
+    hospitals.changes = dict.fromkeys(hospitals.sessions, withholding(*silent))
+    results = run(plan_for(2), hospitals, new_folder("run"))
+    known = {k: e.pooled_validation_loss for k, e in enumerate(results.rounds) if e.pooled_validation_loss is not None}
+    assert set(known) == chosen_from
+    assert results.best_round == min(known, key=known.__getitem__)
 
 
 def test_every_question_is_asked_once_and_state_and_events_say_so(

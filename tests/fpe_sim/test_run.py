@@ -33,6 +33,7 @@ study:
   seed: 10
   recipe: mnt-dl-mr-small
   model: {base_width: 8}
+  split: {validation: 0.4}
   training: {batch_size: 6}
   federation: {rounds: 1, min_sites: 3, quorum: 3, compare_with_local: false}
 """
@@ -94,6 +95,7 @@ def test_sites_in_one_process_give_the_same_model(finished: tuple[Path, Any], sc
     simulated = load_results(out / "results.json")
     assert results.best_round == simulated.best_round
     for here, there in zip(results.rounds, simulated.rounds, strict=True):
+        assert there.pooled_validation_loss is not None
         assert here.pooled_validation_loss == pytest.approx(there.pooled_validation_loss, rel=1e-4)
     ours, theirs = load_file(tmp_path / "model.safetensors"), load_file(out / "model.safetensors")
     assert ours.keys() == theirs.keys()

@@ -10,6 +10,7 @@ from fpe_client.session import SiteSession
 from fpe_core.config.study import StudyPlan
 from fpe_core.models.planned import initial_state
 from fpe_core.protocol import Kind, Request
+from fpe_core.training.predict import no_progress
 from fpe_sim import virtual_site
 from fpe_sim.virtual_site import answer, session_of
 
@@ -53,7 +54,35 @@ def test_the_policy_withholds_here_too(make_site: Callable[..., Path]) -> None:
     reply = answer(Request.about(Kind.EVALUATE, PLAN, initial_state(PLAN), split="test"), strict)
     assert reply.header.evaluation is not None
     assert reply.header.evaluation.num_cases == 4
-    assert (reply.header.evaluation.auc, reply.header.evaluation.positive_scores) == (None, None)
+    withheld = (reply.header.evaluation.loss, reply.header.evaluation.auc, reply.header.evaluation.positive_scores)
+    assert withheld == (None, None, None)
+    session_of.cache_clear()
+
+
+def test_crafted_weights_do_not_count_the_positives(make_site: Callable[..., Path]) -> None:
+    """All weights zero but the last bias b: loss(b) - loss(-b) is b (n - 2 p) / n for p positives among n cases."""
+    few = session_of(make_site("few", num_positive=3, num_negative=9))
+    losses = {}
+    for bias in (4.0, -4.0):
+        crafted = initial_state(PLAN)
+        crafted.values[:] = 0
+        crafted["classifier.1.bias"][:] = bias
+        request = Request.about(Kind.EVALUATE, PLAN, crafted, split="validation")
+        before_the_gate = virtual_site.handle(request, few, no_progress).header.evaluation
+        assert before_the_gate is not None
+        assert before_the_gate.loss is not None
+        losses[bias], num_cases = before_the_gate.loss, before_the_gate.num_cases
+        reply = answer(request, few)
+        assert reply.header.evaluation is not None
+        told = reply.header.evaluation.model_dump(exclude_none=True)
+        assert told == {"split": "validation", "num_cases": num_cases}
+        trained = answer(Request.about(Kind.TRAIN, PLAN, crafted, round_number=1), few).header
+        assert trained.evaluation is not None
+        assert trained.evaluation.loss is None
+        assert trained.training is not None
+        assert (trained.training.epoch_losses, trained.training.num_positive) == ((), None)
+    positives = num_cases * (1 - (losses[4.0] - losses[-4.0]) / 4.0) / 2
+    assert positives == pytest.approx(1, abs=1e-3)
     session_of.cache_clear()
 
 

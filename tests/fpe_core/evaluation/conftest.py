@@ -45,7 +45,7 @@ def evaluation(split: SplitName, num_cases: int, separation: float, seed: int, *
         split=split,
         num_cases=num_cases,
         num_positive=None if withheld else num_positive,
-        loss=loss,
+        loss=None if withheld else loss,
         auc=None if withheld else _exact_auc(positive, negative),
         positive_scores=None if withheld else _bins(positive),
         negative_scores=None if withheld else _bins(negative),

@@ -138,6 +138,27 @@ def test_no_scores_at_all_leave_a_sentence_instead_of_a_curve(troubled_study: St
     assert len(page.images) == 3
 
 
+def test_without_any_loss_the_report_says_how_the_model_was_chosen(study: StudyResults) -> None:
+    assert "was chosen, by the validation cases only" in Page(render_report(study)).text
+    rounds = []
+    for entry in study.rounds:
+        sites = {}
+        for name, site in entry.sites.items():
+            validation = site.validation and site.validation.model_copy(update={"loss": None})
+            training = site.training and site.training.model_copy(update={"epoch_losses": ()})
+            sites[name] = site.model_copy(update={"validation": validation, "training": training})
+        rounds.append(entry.model_copy(update={"sites": sites, "pooled_validation_loss": None}))
+    page = Page(render_report(study.model_copy(update={"rounds": tuple(rounds), "best_round": 8})))
+    assert (
+        "No site returned a validation loss, so the model was not chosen: it is the one after the last round."
+        in page.text
+    )
+    assert "was chosen" not in page.text
+    assert page.text.count("Nothing to draw: no site returned one.") == 2
+    assert len(page.images) == 4
+    assert "from" in page.images[1]["alt"]
+
+
 def test_a_comparison_that_was_not_asked_for_is_no_failure(study: StudyResults) -> None:
     federation = FederationPlan(rounds=8, compare_with_local=False)
     results = study.model_copy(
