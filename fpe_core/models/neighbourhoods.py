@@ -40,6 +40,8 @@ def averaging_matrix(num_slices: int, num_neighbourhoods: int) -> Tensor:
 def fold_slices(image: Tensor, *, in_channels: int, num_slices: int) -> Tensor:
     """The first slices of each volume as one batch: `[B, C, Z, H, W]` to `[B · num_slices, C, H, W]`, case by case.
 
+    Channels-last, and under autocast in its dtype: the first convolution would bring the batch there in two copies.
+
     Raises:
         ModelError: the image has another number of axes or channels, or too few slices.
     """
@@ -48,4 +50,16 @@ def fold_slices(image: Tensor, *, in_channels: int, num_slices: int) -> Tensor:
             f"input should be [B, {in_channels}, Z >= {num_slices}, H, W], got {list(image.shape)}",
             hint="the recipe's grid and the plan's sequences decide this shape",
         )
-    return image[:, :, :num_slices].transpose(1, 2).flatten(0, 1)
+    channels_last = image[:, :, :num_slices].permute(0, 2, 3, 4, 1)
+    dtype = _convolution_dtype(image)
+    # One kernel: where the dtype changes `to` writes in the new order, elsewhere `contiguous` has something to do.
+    folded = channels_last.to(dtype, memory_format=torch.contiguous_format).contiguous().flatten(0, 1)
+    return folded.permute(0, 3, 1, 2)
+
+
+def _convolution_dtype(image: Tensor) -> torch.dtype:
+    """What autocast, if it is on, would make of `image` in front of a convolution."""
+    kind = image.device.type
+    if image.dtype is torch.float32 and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return image.dtype

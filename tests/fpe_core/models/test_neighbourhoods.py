@@ -56,6 +56,20 @@ def test_folding_puts_a_cases_slices_side_by_side() -> None:
             assert torch.equal(folded[5 * case + z], image[case, :, z])
 
 
+@pytest.mark.parametrize("num_cases", [1, 2])
+def test_slices_are_folded_into_the_layout_and_precision_of_convolutions(num_cases: int) -> None:
+    image = torch.randn(num_cases, 3, 7, 4, 6, generator=torch.Generator().manual_seed(0))
+    exact = fold_slices(image, in_channels=3, num_slices=5)
+    assert exact.dtype is torch.float32
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = fold_slices(image, in_channels=3, num_slices=5)
+        assert fold_slices(image.double(), in_channels=3, num_slices=5).dtype is torch.float64
+    assert rounded.dtype is torch.bfloat16
+    assert torch.equal(rounded, exact.bfloat16())
+    for folded in (exact, rounded):
+        assert folded.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize("shape", [(2, 3, 4, 8, 8), (2, 2, 5, 8, 8), (3, 5, 8, 8)])
 def test_a_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match=r"\[B, 3, Z >= 5, H, W\], got \[" + ", ".join(map(str, shape))):
