@@ -161,6 +161,7 @@ def _mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
 def _summary(train: CaseDataset, plan: TrainingPlan, history: History) -> TrainingSummary:
     return TrainingSummary(
         num_cases=len(train),
+        num_positive=train.num_positive,
         num_epochs=len(history.epoch_losses),
         epoch_losses=() if plan.privacy else tuple(history.epoch_losses),
         training_s=history.training_s,

@@ -43,6 +43,8 @@ def test_a_round_passes_the_gate_whole(session: SiteSession) -> None:
     assert reply.header.failure is None
     assert reply.header.evaluation is not None
     assert reply.header.evaluation.auc is not None
+    assert reply.header.training is not None
+    assert reply.header.training.epoch_losses
     assert reply.state is not None
     assert np.abs(reply.state.values).max() > 0
 
