@@ -131,6 +131,7 @@ class Coordinator:
             reconcile(self._federation, self._control)
         except httpx.TransportError:
             return  # it died at once; the loop replaces it
+        self._federation.fleet_open.touch(mode=0o600)
         self._reporter.say(f"the federation is open on port {self._federation.config.port}")
 
     def _superlink_is_well(self) -> bool:

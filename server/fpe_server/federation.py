@@ -122,6 +122,11 @@ class Federation:
         return self.server / "executor.secret"
 
     @property
+    def fleet_open(self) -> Path:
+        """There while the running SuperLink knows every admitted key: sites are let in from then on."""
+        return self.server / "fleet.open"
+
+    @property
     def database(self) -> Path:
         """SQLite file of the SuperLink: nodes, and the runs since its last start."""
         return self.server / "superlink.db"

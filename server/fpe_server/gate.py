@@ -7,9 +7,12 @@ only the paths that this platform uses exist; everything else (interactive docum
 exists for nobody.
 """
 
+import asyncio
 import hmac
 import ipaddress
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -37,6 +40,7 @@ RUNTIME_PATHS = frozenset(
         "confirm-message-received",
     )
 )
+LONGEST_WAIT_S = 4.0
 # A program that passes a request on says for whom: then the peer's own address proves nothing.
 _PASSED_ON = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 
@@ -44,14 +48,19 @@ _PASSED_ON = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 class Gate:
     """ASGI application in front of another one.
 
+    Fleet requests wait until the fleet is open, so that no site is told that its key is unknown while the admitted keys
+    are still being made known.
+
     Args:
         app: the application behind the gate.
         token: the bearer token that Control paths need.
+        fleet_open: whether every admitted key is known.
     """
 
-    def __init__(self, app: AsgiApp, *, token: str) -> None:
+    def __init__(self, app: AsgiApp, *, token: str, fleet_open: Callable[[], bool] = lambda: True) -> None:
         self._app = app
         self._token = token.encode()
+        self._fleet_open = fleet_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -59,9 +68,20 @@ class Gate:
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
         status = self._refusal(scope)
+        if status is None and scope["path"].startswith("/v1/fleet/"):
+            status = await self._until_open()
         if status is None:
             return await self._app(scope, receive, send)
         return await _answer(send, status)
+
+    async def _until_open(self) -> int | None:
+        """None once the fleet is open; 503 where that takes longer than a site should wait."""
+        end = time.monotonic() + LONGEST_WAIT_S
+        while not self._fleet_open():
+            if time.monotonic() > end:
+                return 503
+            await asyncio.sleep(0.05)
+        return None
 
     def _refusal(self, scope: Scope) -> int | None:
         """HTTP status to refuse with, or None to let the request in."""
@@ -92,7 +112,7 @@ def _is_local(scope: Scope) -> bool:
 
 
 async def _answer(send: Send, status: int) -> None:
-    body = b'{"detail":"Not Found"}' if status == 404 else b'{"detail":"Unauthorized"}'
+    body = b'{"detail":"%b"}' % HTTPStatus(status).phrase.encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

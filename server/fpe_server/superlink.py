@@ -21,7 +21,7 @@ def main(folder: Path, parent_pid: int) -> None:
     federation = Federation.open(folder)
     forget_runs(federation.database)
     uvicorn.run(
-        Gate(make_superlink(federation), token=federation.token.read_text()),
+        Gate(make_superlink(federation), token=federation.token.read_text(), fleet_open=federation.fleet_open.exists),
         host=federation.config.bind,
         port=federation.config.port,
         ssl_certfile=str(federation.server_certificate),

@@ -36,6 +36,7 @@ class SuperLinkProcess:
     def __init__(self, federation: Federation) -> None:
         self._federation = federation
         _wait_for_port(federation)
+        federation.fleet_open.unlink(missing_ok=True)
         write_private(federation.token, secrets.token_urlsafe(32).encode())
         write_private(federation.executor_secret, secrets.token_bytes(32))
         _rotate_log(federation)

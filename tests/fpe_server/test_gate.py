@@ -102,3 +102,36 @@ def test_every_path_of_the_superlink_is_closed_to_insiders_without_the_token(sta
     reached = {path for path in paths if knock(path, "127.0.0.1") == 200}
     assert {path for path in reached if path.startswith("/v1/control")} == set()
     assert reached - RUNTIME_PATHS == {path for path in paths if path.startswith("/v1/fleet/")} | {"/health"}
+
+
+def test_sites_wait_until_the_admitted_keys_are_known() -> None:
+    """A request that comes a moment too early is answered as one that comes in time."""
+    answers = iter([False, False, True])
+    asked: list[str] = []
+
+    async def inner(scope: Any, _receive: Any, _send: Any) -> None:
+        asked.append(scope["path"])
+
+    gate = Gate(inner, token=TOKEN, fleet_open=lambda: next(answers))
+    scope = {"type": "http", "path": "/v1/fleet/activate-node", "headers": [], "client": ("10.0.0.1", 1)}
+    asyncio.run(gate(scope, None, None))  # type: ignore[arg-type]
+    assert asked == ["/v1/fleet/activate-node"]
+    assert next(answers, None) is None
+
+
+def test_a_fleet_that_does_not_open_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fpe_server.gate.LONGEST_WAIT_S", 0.1)
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    gate = Gate(_inner, token=TOKEN, fleet_open=lambda: False)
+    scope = {"type": "http", "path": "/v1/fleet/activate-node", "headers": [], "client": ("10.0.0.1", 1)}
+    asyncio.run(gate(scope, None, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 503
+    assert b"Service Unavailable" in sent[1]["body"]
+    health = {**scope, "path": "/health"}
+    sent.clear()
+    asyncio.run(gate(health, None, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] != 503
