@@ -9,6 +9,9 @@
     ├── DataError                   exit 4   the site's own files
     │   ├── CaseTableInvalid
     │   ├── NotEnoughCases
+    │   ├── ImportFailed
+    │   ├── SplitUnusable
+    │   ├── ConformanceFailed
     │   └── CaseError                        one case is quarantined, the others go on
     │       ├── CaseFileMissing
     │       ├── CaseFileUnreadable
@@ -20,7 +23,21 @@
     │       ├── CaseSequenceMissing
     │       ├── CaseRegistrationFailed
     │       ├── CaseBrainMaskImplausible
-    │       └── CaseProcessingFailed
+    │       ├── CaseProcessingFailed
+    │       ├── CaseSlicesMissing
+    │       ├── CaseSlicesInconsistent
+    │       ├── CaseHeaderIncomplete
+    │       ├── CaseCompressionUnknown
+    │       ├── CaseQualityFailed
+    │       ├── CaseUnderReview
+    │       ├── CaseRejected
+    │       ├── RowIncomplete
+    │       ├── RowValueOutOfRange
+    │       ├── RowCodeUnmapped
+    │       ├── RowCombinationImpossible
+    │       ├── RowTwice
+    │       ├── PatientTwice
+    │       └── ImageTwice
     ├── ModelError                  exit 5
     │   ├── ModelUnknown
     │   ├── StateMismatch
@@ -121,6 +138,21 @@ class NotEnoughCases(DataError):
     safe_sentence = "The site has too few usable cases for this study."
 
 
+class ImportFailed(DataError):
+    code = "FPE-203"
+    safe_sentence = "A folder to import is not laid out as expected."
+
+
+class SplitUnusable(DataError):
+    code = "FPE-204"
+    safe_sentence = "A saved split of the patients is damaged or does not fit the cases."
+
+
+class ConformanceFailed(DataError):
+    code = "FPE-205"
+    safe_sentence = "This installation preprocesses the reference case differently from what was recorded."
+
+
 class CaseError(DataError):
     """One case cannot be used. Its `code` is the reason it is quarantined under."""
 
@@ -181,6 +213,76 @@ class CaseBrainMaskImplausible(CaseError):
 class CaseProcessingFailed(CaseError):
     code = "FPE-221"
     safe_sentence = "Preprocessing a case failed in a way that has no reason code of its own."
+
+
+class CaseSlicesMissing(CaseError):
+    code = "FPE-222"
+    safe_sentence = "A series lacks more slices than can be filled in."
+
+
+class CaseSlicesInconsistent(CaseError):
+    code = "FPE-223"
+    safe_sentence = "The slices of a series do not form one volume."
+
+
+class CaseHeaderIncomplete(CaseError):
+    code = "FPE-224"
+    safe_sentence = "An image's header lacks what is needed to place it."
+
+
+class CaseCompressionUnknown(CaseError):
+    code = "FPE-225"
+    safe_sentence = "An image is compressed in a way that cannot be read."
+
+
+class CaseQualityFailed(CaseError):
+    code = "FPE-226"
+    safe_sentence = "A case failed the quality gate."
+
+
+class CaseUnderReview(CaseError):
+    code = "FPE-227"
+    safe_sentence = "A case waits for a person to look at its picture."
+
+
+class CaseRejected(CaseError):
+    code = "FPE-228"
+    safe_sentence = "A person rejected a case after looking at its picture."
+
+
+class RowIncomplete(CaseError):
+    code = "FPE-230"
+    safe_sentence = "A row of the case table lacks a cell that it needs."
+
+
+class RowValueOutOfRange(CaseError):
+    code = "FPE-231"
+    safe_sentence = "A row of the case table has a value outside its declared range."
+
+
+class RowCodeUnmapped(CaseError):
+    code = "FPE-232"
+    safe_sentence = "A row of the case table has a code that nobody defined."
+
+
+class RowCombinationImpossible(CaseError):
+    code = "FPE-233"
+    safe_sentence = "A row of the case table has values that cannot be true together."
+
+
+class RowTwice(CaseError):
+    code = "FPE-234"
+    safe_sentence = "A case stands in the case table twice."
+
+
+class PatientTwice(CaseError):
+    code = "FPE-235"
+    safe_sentence = "A patient stands in the case table twice for one treatment."
+
+
+class ImageTwice(CaseError):
+    code = "FPE-236"
+    safe_sentence = "Two cases have the same image."
 
 
 class ModelError(FpeError):

@@ -26,6 +26,20 @@ HINTS = {
     "FPE-219": "look at the image: a very tilted or cut-off head cannot be registered",
     "FPE-220": "look at the image: the brain could not be told from the rest",
     "FPE-221": "see the case's log in the folder logs/ beside the preprocessed cases, and report it",
+    "FPE-222": "export the whole series again",
+    "FPE-223": "export one reconstruction of one acquisition",
+    "FPE-224": "export the series from the PACS itself; an anonymiser or converter has removed its geometry",
+    "FPE-225": "export without compression",
+    "FPE-226": "open the review page; fpe-client qc accept CASE takes a case nevertheless",
+    "FPE-227": "open the review page, then fpe-client qc accept CASE or fpe-client qc reject CASE",
+    "FPE-228": "nothing: a person decided it",
+    "FPE-230": "fill the cell in",
+    "FPE-231": "correct the value, or leave the cell empty where it is not known",
+    "FPE-232": "correct the code, or add it to the site's mapping",
+    "FPE-233": "correct one of the values",
+    "FPE-234": "give each case a line and a name of its own",
+    "FPE-235": "take one of the lines out, or give both their treatment_date",
+    "FPE-236": "one of the cases has another one's image: correct the paths",
 }
 
 

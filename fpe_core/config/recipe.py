@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from functools import cache
+from importlib.metadata import version
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -9,7 +11,7 @@ from pydantic import Field, model_validator
 from fpe_core.config.base import FrozenModel
 from fpe_core.errors import ConfigValueInvalid
 
-RECIPE_CODE_VERSION = 1
+RECIPE_CODE_VERSION = 2
 """Raised whenever the preprocessing code changes what comes out of it, so that no cache mixes old and new volumes."""
 
 TEMPLATE_SHA256 = "421a10e872fd6cadae7f61d358dffbcc1795a497d61ee76c5dda2503e1a1e9e6"
@@ -17,6 +19,16 @@ TEMPLATE_SHA256 = "421a10e872fd6cadae7f61d358dffbcc1795a497d61ee76c5dda2503e1a1e
 
 Modality = Literal["mr", "ct"]
 Positive = Annotated[float, Field(gt=0)]
+
+
+VOXEL_LIBRARIES = ("antspyx", "nibabel", "numpy", "scipy", "SimpleITK")
+"""Libraries that shape the voxels."""
+
+
+@cache
+def library_releases() -> dict[str, str]:
+    """First two numbers of the installed version of each of `VOXEL_LIBRARIES`; none of them is imported."""
+    return {name: ".".join(version(name).split(".")[:2]) for name in VOXEL_LIBRARIES}
 
 
 class Grid(FrozenModel):
@@ -128,10 +140,15 @@ class PreprocessingRecipe(FrozenModel):
     mr_intensities: MrIntensities = MrIntensities()
 
     def fingerprint(self) -> str:
-        """sha256 over this recipe, the template and the version of the code. Library versions are left out on purpose:
-        sites with different patch releases may train together; which ones they had is in each case's provenance.
+        """sha256 over this recipe, the template, the version of the steps' code and the releases of the libraries that
+        shape the voxels. Of a library's version the first two numbers count: patch releases may train together, and
+        the conformance check shows whether they may.
         """
-        content = self.model_dump(mode="json") | {"code": RECIPE_CODE_VERSION, "template": TEMPLATE_SHA256}
+        content = self.model_dump(mode="json") | {
+            "code": RECIPE_CODE_VERSION,
+            "template": TEMPLATE_SHA256,
+            "libraries": library_releases(),
+        }
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """The study plan: everything that all sites of a study share, and all that decides its result."""
 
 import hashlib
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -8,7 +9,8 @@ from pydantic import Field, model_validator
 from fpe_core.config.base import FrozenModel
 
 Task = Literal["fpe", "recanalization", "rlvo"]
-Sequence = Literal["ncct", "cta", "dwi", "adc", "flair"]
+Sequence = Literal["ncct", "cta", "vessels", "dwi", "adc", "flair"]
+"""Channels that a preprocessed case can have; vessels is the vessel prior, made from the CTA or supplied by the site."""
 
 
 ModelName = Literal["mnt-dl", "mnt-dl-released", "scanet", "densenet169", "efficientnet-b0"]
@@ -20,7 +22,7 @@ ClinicalColumn = Literal[
 """What a model may see of the case table. All but the last are the 18 columns of the rLVO paper's networks."""
 SLICE_MODELS: frozenset[ModelName] = frozenset({"mnt-dl", "mnt-dl-released", "scanet"})
 """Networks over slices; the others are three-dimensional."""
-_CHANNELS_OF_ONE: dict[Sequence, int] = {"dwi": 3, "flair": 3, "adc": 3, "ncct": 2, "cta": 2}
+_CHANNELS_OF_ONE: dict[Sequence, int] = {"dwi": 3, "flair": 3, "adc": 3, "ncct": 2, "cta": 2, "vessels": 2}
 
 
 class ModelPlan(FrozenModel):
@@ -29,7 +31,7 @@ class ModelPlan(FrozenModel):
     name: ModelName = "mnt-dl-released"
     """Name in the model factory."""
     sequences: tuple[Sequence, ...] = ("dwi", "flair", "adc")
-    """Input channels, in this order. MR: dwi, flair, adc. CT: ncct, cta. For a network over slices a single one is
+    """Input channels, in this order. MR: dwi, flair, adc. CT: ncct, cta, vessels. For a network over slices a single one is
     repeated, as in the single-sequence ablations of the MNT-DL paper."""
     base_width: Annotated[int, Field(ge=8, le=64)] = 64
     """Channels of the first stage of a network over slices. 64 is the published one; smaller is for trials on a CPU."""
@@ -41,6 +43,8 @@ class ModelPlan(FrozenModel):
     """Runs of adjacent slices in mnt-dl and scanet."""
     clinical: tuple[ClinicalColumn, ...] = ()
     """Columns that condition a three-dimensional network through DAFT; without any it sees the image alone."""
+    region: Literal["brain", "territory"] = "brain"
+    """territory shows the network only the vascular territory of the occluded vessel, on both sides."""
     norm: Literal["batch", "group"] = "batch"
     """group replaces every batch normalisation by group normalisation: for private training, which it is needed for,
     and for sites whose images differ."""
@@ -75,7 +79,9 @@ class SplitPlan(FrozenModel):
     validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
     """Share of the patients that early stopping and the choice of the best round look at."""
     test: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
-    """Share of the patients held out until the end."""
+    """Share of the patients held out until the end; not used where `test_from` is given."""
+    test_from: date | None = None
+    """Patients treated on this day or later are the test set, as in a prospective validation; default a random draw."""
 
 
 class PrivacyPlan(FrozenModel):

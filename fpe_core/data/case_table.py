@@ -4,6 +4,7 @@ import csv
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -12,7 +13,7 @@ from pydantic import Field, ValidationError
 from fpe_core.config.base import FrozenModel
 from fpe_core.errors import CaseTableInvalid
 
-ImageColumn = Literal["ncct", "cta", "dwi", "adc", "flair", "b0", "b1000"]
+ImageColumn = Literal["ncct", "cta", "vessels", "dwi", "adc", "flair", "b0", "b1000"]
 IMAGE_COLUMNS: tuple[ImageColumn, ...] = get_args(ImageColumn)
 Grade = Literal["0", "1", "2a", "2b", "2c", "3"]
 """mTICI or eTICI reperfusion grade."""
@@ -33,6 +34,17 @@ class CaseRow(FrozenModel):
     """Image files that exist for this case, by sequence; absolute, or relative to the working folder."""
     synthetic: bool = False
     """True for a phantom."""
+
+    treatment_date: date | None = None
+    """Day of the thrombectomy, YYYY-MM-DD. It stays at the site; a split by date needs it."""
+    significant_haemorrhage: bool | None = None
+    """Exclusion: 1 for a significant haemorrhage before treatment."""
+    no_occlusion_on_angiography: bool | None = None
+    """Exclusion: 1 when the baseline angiography shows no occlusion."""
+    several_occlusions: bool | None = None
+    """Exclusion: 1 for several synchronous occlusions."""
+    image_quality_degraded: bool | None = None
+    """Exclusion: 1 when a reader found an image degraded beyond use, for example by motion or metal."""
 
     age_years: Annotated[float, Field(ge=0, le=120, allow_inf_nan=False)] | None = None
     """Age at admission, in years."""
