@@ -10,7 +10,7 @@ from fpe_core.config.base import FrozenModel
 
 Task = Literal["fpe", "recanalization", "rlvo"]
 Sequence = Literal["ncct", "cta", "vessels", "dwi", "adc", "flair"]
-"""Channels that a preprocessed case can have; vessels is the vessel prior, made from the CTA or supplied by the site."""
+"""Channels that a preprocessed case can have; vessels is the prior made from the CTA or supplied by the site."""
 
 
 ModelName = Literal["mnt-dl", "mnt-dl-released", "scanet", "densenet169", "efficientnet-b0"]
@@ -31,8 +31,8 @@ class ModelPlan(FrozenModel):
     name: ModelName = "mnt-dl-released"
     """Name in the model factory."""
     sequences: tuple[Sequence, ...] = ("dwi", "flair", "adc")
-    """Input channels, in this order. MR: dwi, flair, adc. CT: ncct, cta, vessels. For a network over slices a single one is
-    repeated, as in the single-sequence ablations of the MNT-DL paper."""
+    """Input channels, in this order. MR: dwi, flair, adc. CT: ncct, cta, vessels. For a network over slices a single
+    one is repeated, as in the single-sequence ablations of the MNT-DL paper."""
     base_width: Annotated[int, Field(ge=8, le=64)] = 64
     """Channels of the first stage of a network over slices. 64 is the published one; smaller is for trials on a CPU."""
     non_local: bool = False
