@@ -1,0 +1,1 @@
+"""DICOM as a PACS exports it: a folder becomes series, a series becomes a volume in RAS+ mm."""
