@@ -133,18 +133,40 @@ def preprocess(
         str | None, typer.Option(help="Recipe; default is preprocessing.recipe of the site file.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Cases side by side; default is preprocessing.jobs.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Work on so many cases at most.")] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="CASE", help="Work on this case; may be repeated.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring every case of the site's table into the form that the networks take.
 
     A case that cannot be used is set aside with a reason and the others go on. What was done before is not done again.
+    At the end a page with a picture of every case is written, for a person to look at.
 
     Example: fpe-client preprocess --site mr-site.yaml --recipe mnt-dl-mr --jobs 4
     """
     from fpe_client.preparation import prepare
 
     with told(as_json=as_json) as data:
-        data.update(prepare(site, recipe_name=recipe, jobs=jobs, console=words()))
+        data.update(prepare(site, recipe_name=recipe, jobs=jobs, limit=limit, only=only or (), console=words()))
+
+
+@main.command()
+def conformance(
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="Recipe to try; may be repeated. Default: mnt-dl-mr and mnt-dl-ct.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Preprocess a phantom case and compare with recorded numbers: do two hospitals' installations agree?
+
+    Needs no site file and no patient. Takes about a minute.
+
+    Example: fpe-client conformance --recipe mnt-dl-mr
+    """
+    from fpe_client.conformance import check_conformance
+
+    with told(as_json=as_json) as data:
+        data.update(check_conformance(recipe or ["mnt-dl-mr", "mnt-dl-ct"], console=words()))
 
 
 @main.command()

@@ -1,5 +1,7 @@
 """`fpe-client preprocess`: runs the core's preprocessing over the site's table and shows how far it is."""
 
+import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,13 +45,23 @@ HINTS = {
 }
 
 
-def prepare(site_file: Path, *, recipe_name: str | None, jobs: int | None, console: Console) -> dict[str, object]:
+def prepare(
+    site_file: Path,
+    *,
+    recipe_name: str | None,
+    jobs: int | None,
+    limit: int | None = None,
+    only: Collection[str] = (),
+    console: Console,
+) -> dict[str, object]:
     """Preprocess every case of the site.
 
     Args:
         site_file: the site's configuration.
         recipe_name: recipe, or None for the site file's.
         jobs: cases side by side, or None for the site file's.
+        limit: most cases to work on; None for all.
+        only: case ids to work on; none for all.
         console: where words and the progress bar go.
 
     Returns:
@@ -70,14 +82,16 @@ def prepare(site_file: Path, *, recipe_name: str | None, jobs: int | None, conso
     paths.create()
     out_dir = paths.preprocessed(recipe.name)
     out_dir.mkdir(parents=True, exist_ok=True)
-    cases = [CaseFiles(row.case_id, dict(row.images.items())) for row in read_case_table(config.data.cases).rows]
+    table = read_case_table(config.data.cases)
+    cases = [CaseFiles(row.case_id, dict(row.images.items())) for row in table.rows]
+    most = jobs or config.preprocessing.jobs or len(os.sched_getaffinity(0))
     with _bar(console) as bar:
         task = bar.add_task(recipe.name, total=len(cases))
 
         def progress(done: int, total: int, case_id: str, _reason_code: str | None) -> None:
             bar.update(task, completed=done, total=total, description=f"{recipe.name} {case_id}")
 
-        report = preprocess_cohort(cases, recipe, out_dir, jobs=jobs or config.preprocessing.jobs, progress=progress)
+        report = preprocess_cohort(cases, recipe, out_dir, jobs=most, limit=limit, only=only, progress=progress)
     _say(report, console)
     if not report.done and not report.cached:
         raise NotEnoughCases("no case could be preprocessed", hint="the reasons stand above")
@@ -87,6 +101,7 @@ def prepare(site_file: Path, *, recipe_name: str | None, jobs: int | None, conso
         "done": report.done,
         "cached": report.cached,
         "quarantined": dict(report.quarantined),
+        "left": report.left,
         "seconds": report.seconds,
     }
 

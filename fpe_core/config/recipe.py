@@ -4,7 +4,7 @@ import hashlib
 import json
 from functools import cache
 from importlib.metadata import version
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -144,12 +144,16 @@ class PreprocessingRecipe(FrozenModel):
         shape the voxels. Of a library's version the first two numbers count: patch releases may train together, and
         the conformance check shows whether they may.
         """
-        content = self.model_dump(mode="json") | {
-            "code": RECIPE_CODE_VERSION,
-            "template": TEMPLATE_SHA256,
-            "libraries": library_releases(),
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return _sha256({"content": self.content_sha256(), "libraries": library_releases()})
+
+    def content_sha256(self) -> str:
+        """The same without the libraries: what was asked for, whatever is installed."""
+        version_and_template = {"code": RECIPE_CODE_VERSION, "template": TEMPLATE_SHA256}
+        return _sha256(self.model_dump(mode="json") | version_and_template)
+
+
+def _sha256(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 _SMALL_GRID = Grid(shape_zyx=(26, 64, 64), spacing_zyx_mm=(6.0, 3.5, 3.5))
@@ -181,6 +185,10 @@ _BUILT_IN = {
         ),
     )
 }
+
+
+RECIPE_NAMES = tuple(_BUILT_IN)
+"""Names of the built-in recipes."""
 
 
 def recipe_named(name: str) -> PreprocessingRecipe:

@@ -23,6 +23,16 @@ class SiteData(FrozenModel):
 
     cases: Path
     """CSV with one row per case: case_id, patient_id, one image path per sequence, clinical and outcome columns."""
+    mapping: Path | None = None
+    """YAML file that says how the site's table differs from the platform's own form: names of columns, codes, units,
+    marks for what is not known."""
+    bad_values: Literal["quarantine", "set_missing"] = "quarantine"
+    """What becomes of a value that is not usable: its case is set aside, or the value counts as missing."""
+
+    def resolved(self, folder: Path) -> "SiteData":
+        """The same with every relative path taken relative to `folder`."""
+        mapping = folder / self.mapping if self.mapping else None
+        return self.model_copy(update={"cases": folder / self.cases, "mapping": mapping})
 
 
 class SiteTrainer(FrozenModel):
@@ -49,8 +59,16 @@ class SitePreprocessing(FrozenModel):
 
     recipe: str = "mnt-dl-mr"
     """Recipe that `fpe-client preprocess` uses."""
-    jobs: Annotated[int, Field(ge=1)] = 2
-    """Cases preprocessed side by side."""
+    jobs: Annotated[int, Field(ge=1)] | None = None
+    """Most cases preprocessed side by side, fewer where memory does not suffice; default one for each CPU."""
+    territory_atlas: Path | None = None
+    """The site's own atlas of vascular territories in MNI space (NIfTI); default is the platform's. See
+    docs/territories.md."""
+
+    def resolved(self, folder: Path) -> "SitePreprocessing":
+        """The same with every relative path taken relative to `folder`."""
+        atlas = self.territory_atlas
+        return self.model_copy(update={"territory_atlas": folder / atlas if atlas else None})
 
 
 class SitePolicy(FrozenModel):
@@ -86,6 +104,7 @@ class SiteConfig(FrozenModel):
                 "server": self.server.model_copy(update={"ca_certificate": folder / self.server.ca_certificate}),
                 "private_key": folder / self.private_key,
                 "state_dir": folder / self.state_dir,
-                "data": self.data.model_copy(update={"cases": folder / self.data.cases}),
+                "preprocessing": self.preprocessing.resolved(folder),
+                "data": self.data.resolved(folder),
             }
         )

@@ -34,19 +34,22 @@ class _Worker:
         self.task, self.started_s = task, time.monotonic()
 
 
-def run_tasks(tasks: Iterable[Task], *, jobs: int, deadline_s: float) -> Iterator[Outcome]:
+def run_tasks(
+    tasks: Iterable[Task], *, jobs: int, deadline_s: float, room_bytes: float = float("inf")
+) -> Iterator[Outcome]:
     """Outcomes in the order in which cases finish.
 
     Args:
         tasks: one per case.
         jobs: number of worker processes.
         deadline_s: a case that takes longer is given up and its worker killed.
+        room_bytes: memory that the cases in work may take together; a larger case is worked on alone.
     """
     waiting = deque(tasks)
     crew: list[_Worker] = []
     try:
         while True:
-            _employ(crew, waiting, jobs)
+            _employ(crew, waiting, jobs, room_bytes)
             if not any(worker.task for worker in crew):
                 return
             yield from _finished(crew, deadline_s)
@@ -55,9 +58,12 @@ def run_tasks(tasks: Iterable[Task], *, jobs: int, deadline_s: float) -> Iterato
             _dismiss(worker)
 
 
-def _employ(crew: list[_Worker], waiting: deque[Task], jobs: int) -> None:
-    """Give every free worker a task; processes start only while there are tasks for them."""
+def _employ(crew: list[_Worker], waiting: deque[Task], jobs: int, room_bytes: float) -> None:
+    """Give every free worker a task; processes start only while there are tasks for them, and memory for these."""
     while waiting:
+        in_work = [worker.task.memory_bytes for worker in crew if worker.task is not None]
+        if in_work and sum(in_work) + waiting[0].memory_bytes > room_bytes:
+            return
         worker = next((worker for worker in crew if worker.task is None), None)
         if worker is None:
             if len(crew) >= jobs:

@@ -23,6 +23,8 @@ class ManifestEntry(FrozenModel):
     """Of that file."""
     recipe_fingerprint: str
     """Of the recipe that made it."""
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """sha256 of the image of each sequence that it was made from."""
     qc: dict[str, float]
     """Quality numbers, the same as in the file."""
     seconds: dict[str, float]

@@ -16,13 +16,15 @@ from fpe_core.preprocessing.case import CaseFiles
 
 @dataclass(frozen=True)
 class Task:
-    """One case to do: where its file, its picture and, after an unexpected error, its traceback go."""
+    """One case to do: where its file, its picture and, after an unexpected error, its traceback go; and the memory that
+    it may take, in bytes."""
 
     files: CaseFiles
     recipe: PreprocessingRecipe
     case_path: Path
     picture_path: Path
     log_path: Path
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True)

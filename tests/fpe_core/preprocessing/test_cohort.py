@@ -101,6 +101,35 @@ def test_other_content_is_another_file_and_a_lost_file_is_made_again(good, scann
     assert read_manifest(out, MR)["a"] != first
 
 
+@pytest.mark.integration
+def test_a_limit_and_chosen_cases_leave_the_others_for_later_and_in_the_lists(scanner, tmp_path):
+    out = tmp_path / "out"
+    paths = {
+        name: scanner.save(tmp_path / f"{name}.nii.gz", "dwi", spacing_mm=(4.0, 4.0, 6.0), seed=number)
+        for number, name in enumerate("abc")
+    }
+    cases = [CaseFiles(name, {"dwi": path}) for name, path in paths.items()]
+    first = preprocess_cohort(cases, MR, out, jobs=1, progress=None, limit=1)
+    assert (first.done, first.cached, first.left, set(read_manifest(out, MR))) == (1, 0, 2, {"a"})
+    second = preprocess_cohort(cases, MR, out, jobs=1, progress=None, only=["c", "a"])
+    assert (second.done, second.cached, second.left, set(read_manifest(out, MR))) == (1, 1, 1, {"a", "c"})
+    with pytest.raises(CaseTableInvalid, match="called 'bb'") as refused:
+        preprocess_cohort(cases, MR, out, jobs=1, progress=None, only=["bb"])
+    assert "'b'" in refused.value.hint
+    inputs = json.loads((out / "manifest.json").read_text())["cases"]["a"]["inputs"]
+    assert inputs == {"dwi": file_sha256(paths["a"])}
+
+
+def test_two_cases_with_one_image_are_both_set_aside(good, tmp_path):
+    copy = tmp_path / "copy.nii.gz"
+    copy.write_bytes(good.read_bytes())
+    cases = [CaseFiles("a", {"dwi": good}), CaseFiles("b", {"dwi": copy})]
+    report = preprocess_cohort(cases, MR, tmp_path / "out", jobs=1, progress=None)
+    assert (report.done, report.quarantined) == (0, {"a": "FPE-236", "b": "FPE-236"})
+    corrected = preprocess_cohort([cases[0]], MR, tmp_path / "out", jobs=1, progress=None)
+    assert (corrected.done, corrected.quarantined) == (1, {})
+
+
 SCRIPT = """
     import sys
     from pathlib import Path

@@ -1,0 +1,59 @@
+"""How much memory a case takes, so that no more are worked on side by side than fit.
+
+The kernel ends a process that takes too much, and a hospital's workstation has other things to do: a case waits until
+there is room for it. One that is larger than all the room is worked on alone.
+"""
+
+import os
+import zlib
+from collections.abc import Iterable
+from math import prod
+from pathlib import Path
+
+_MIB = 2**20
+_WORKER_BYTES = 450 * _MIB
+"""A worker with its libraries and the template, before it reads a scan; measured by benchmarks/preprocess.py."""
+_BYTES_PER_VOXEL = 24
+"""Of the largest image of a case: its own float32 voxels, and what the steps hold beside them at the worst moment."""
+_USABLE_SHARE = 0.8
+
+
+def case_bytes(paths: Iterable[Path]) -> int:
+    """What a worker takes at most for one case, from its images' headers; an unreadable one counts as nothing."""
+    return _WORKER_BYTES + _BYTES_PER_VOXEL * max((_num_voxels(path) for path in paths), default=0)
+
+
+def room_bytes() -> int:
+    """Memory that cases may take together: 80 % of what is free, within the limit of a container."""
+    free = [_free_on_machine(), *_free_in_container()]
+    return int(_USABLE_SHARE * min(free))
+
+
+def _num_voxels(path: Path) -> int:
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+
+    try:
+        return prod(nibabel.load(path).shape)  # the header alone is read
+    except (ImageFileError, OSError, EOFError, zlib.error, ValueError):
+        return 0
+
+
+def _free_on_machine() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2  # a system without it: half of all
+    kib = next(line.split()[1] for line in lines if line.startswith("MemAvailable"))
+    return int(kib) * 1024
+
+
+def _free_in_container(folder: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """What the container's limit leaves; nothing where there is none."""
+    try:
+        limit, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        # Cached files count as used, and go when memory is asked for.
+        cached = next(line for line in (folder / "memory.stat").read_text().splitlines() if line.startswith("file "))
+    except (OSError, StopIteration):
+        return []
+    return [] if limit == "max" else [int(limit) - int(used) + int(cached.split()[1])]
