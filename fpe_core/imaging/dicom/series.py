@@ -70,7 +70,7 @@ class Ignored:
 
 @dataclass(frozen=True)
 class FolderScan:
-    """What a folder holds; every file is in one of the three lists."""
+    """What a folder holds; every file is in one of the three lists. Series are by patient, study and number."""
 
     series: tuple[Series, ...]
     refused: tuple[Refused, ...]
@@ -110,8 +110,14 @@ def scan_folder(root: Path) -> FolderScan:
                 refused.append(Refused(path, found.code, str(found)))
             else:
                 files.setdefault(_keys(found.dataset), []).append(found)
-        series = [one for keys, group in sorted(files.items()) for one in _volumes(keys, group)]
-    return FolderScan(tuple(series), tuple(refused), tuple(ignored))
+        series = [one for keys, group in files.items() for one in _volumes(keys, group)]
+    return FolderScan(tuple(sorted(series, key=_order)), tuple(refused), tuple(ignored))
+
+
+def _order(series: Series) -> tuple[str, str, int, str, float, Path]:
+    seen = series.attributes
+    number, b_value = seen.number or 0, -1.0 if seen.b_value is None else seen.b_value
+    return series.patient_key, series.study_key, number, series.series_key, b_value, series.frames[0].path
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, str]]:
