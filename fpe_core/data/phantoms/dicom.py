@@ -39,7 +39,8 @@ _VENDORS: Final = (
             "bone": "Kopf Knochen 1.0 J70h",
             "scout": "Topogramm",
         }
-        | {"dwi": "ep2d_diff_3scan_trace_p2", "adc": "ep2d_diff_3scan_trace_p2_ADC", "flair": "t2_tirm_tra_dark-fluid"},
+        | {"dwi": "ep2d_diff_3scan_trace_p2", "adc": "ep2d_diff_3scan_trace_p2_ADC"}
+        | {"flair": "t2_tirm_tra_dark-fluid"},
         {"ncct": "J40s", "cta": "B20f", "bone": "J70h"},
         "siemens",
     ),

@@ -1,0 +1,179 @@
+"""The values of one frame: decompressed, in HU or the scanner's unit, air where the scanner measured nothing."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmwrite, uid
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import pixel_array
+
+from fpe_core.errors import (
+    CaseCompressionUnknown,
+    CaseFileUnreadable,
+    CaseHeaderIncomplete,
+    CaseModalityWrong,
+    CaseNotVolume,
+)
+from fpe_core.imaging.dicom.file import PYDICOM_ERRORS
+from fpe_core.imaging.dicom.frames import functional_groups, group_item
+from fpe_core.imaging.dicom.values import number, text, value, whole
+from fpe_core.imaging.itk import sitk
+from fpe_core.imaging.volume import Array
+
+AIR_HU: Final = -1000.0
+_DECODE_ERRORS: Final = (*PYDICOM_ERRORS, RuntimeError, MemoryError)
+"""Decoders of pydicom and ITK's GDCM both report damaged pixels by RuntimeError, absurd sizes by MemoryError."""
+_GDCM_READS: Final = frozenset(
+    {
+        uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless,
+        uid.JPEGLSNearLossless, uid.JPEG2000Lossless, uid.JPEG2000, uid.RLELossless,
+    }
+)  # fmt: skip
+_HOUNSFIELD: Final = frozenset({"", "HU", "US"})
+"""RescaleType of a CT whose values are Hounsfield units; `US`, unspecified, is what many scanners write."""
+_SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
+
+
+def frame_values(dataset: Any, path: Path, index: int) -> Array:
+    """`(rows, columns)` float32 of one frame: HU for CT, else the scanner's own unit after its rescaling.
+
+    Args:
+        dataset: the whole file.
+        path: named in errors.
+        index: the frame, from 0.
+
+    Raises:
+        CaseFileUnreadable: the pixels are truncated or damaged.
+        CaseCompressionUnknown: nothing here reads this transfer syntax.
+        CaseHeaderIncomplete: what turns stored values into HU is missing.
+        CaseModalityWrong: the values are of another kind than the modality's.
+        CaseNotVolume: a colour picture or a bitmap.
+    """
+    ct = text(dataset, "Modality").upper() == "CT"
+    _check_kind(dataset, path, ct=ct)
+    slope, intercept = _rescale(dataset, path, index, ct=ct)
+    stored = _own_bits(dataset, _decoded(dataset, path, index))
+    values = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    values[_padding(dataset, stored)] = AIR_HU if ct else 0.0
+    return values
+
+
+def _check_kind(dataset: Any, path: Path, *, ct: bool) -> None:
+    kind = text(dataset, "PhotometricInterpretation")
+    if (whole(dataset, "SamplesPerPixel") or 1) != 1 or kind not in ("MONOCHROME1", "MONOCHROME2", ""):
+        raise CaseNotVolume(f"{path}: a colour picture ({kind}), not a measurement")
+    if whole(dataset, "BitsAllocated") not in (8, 16, 32):
+        raise CaseNotVolume(f"{path}: 8, 16 or 32 bits a pixel are expected, got {whole(dataset, 'BitsAllocated')}")
+    # HU mean the same however they are shown; other signal may have been turned round before it was stored.
+    if kind == "MONOCHROME1" and not ct:
+        raise CaseModalityWrong(
+            f"{path}: MONOCHROME1, so that bright may mean little signal", hint="export the series as MONOCHROME2"
+        )
+
+
+def _rescale(dataset: Any, path: Path, index: int, *, ct: bool) -> tuple[float, float]:
+    """Slope and intercept of one frame; they may differ from slice to slice."""
+    own = group_item(*functional_groups(dataset, index), "PixelValueTransformationSequence")
+    source = own if own is not None else dataset
+    slope, intercept, kind = (
+        number(source, "RescaleSlope"), number(source, "RescaleIntercept"), text(source, "RescaleType").upper(),
+    )  # fmt: skip
+    if value(dataset, "ModalityLUTSequence") is not None:
+        raise CaseHeaderIncomplete(f"{path}: values go through a lookup table, a RescaleSlope is expected")
+    if slope == 0 or (ct and (slope is None or intercept is None)):
+        raise CaseHeaderIncomplete(
+            f"{path}: RescaleSlope {slope} and RescaleIntercept {intercept} do not give HU",
+            hint="export the original series; a program on the way took these attributes out",
+        )
+    if ct and kind not in _HOUNSFIELD:
+        raise CaseModalityWrong(f"{path}: values in HU are expected, RescaleType says {kind}")
+    return 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
+
+
+def _own_bits(dataset: Any, stored: NDArray[Any]) -> NDArray[Any]:
+    """Only the BitsStored bits of each value: old scanners kept overlays in the others."""
+    if stored.dtype.kind == "f":
+        return stored
+    allocated = stored.dtype.itemsize * 8
+    used = whole(dataset, "BitsStored") or allocated
+    high = whole(dataset, "HighBit")
+    high = used - 1 if high is None or not used - 1 <= high < allocated else high
+    if not 1 <= used < allocated:
+        return stored
+    own: NDArray[Any] = np.right_shift(np.left_shift(stored, allocated - 1 - high), allocated - used)
+    return own
+
+
+def _padding(dataset: Any, stored: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where the scanner measured nothing (PS3.3 C.7.5.1.1.2)."""
+    padding = whole(dataset, "PixelPaddingValue")
+    if padding is None or stored.dtype.kind == "f":
+        return np.zeros(stored.shape, dtype=bool)
+    limit = whole(dataset, "PixelPaddingRangeLimit")
+    # Some write the value with the other signedness than the pixels: the bits are what counts.
+    low, high = sorted(
+        int(np.array(end).astype(stored.dtype)) for end in (padding, padding if limit is None else limit)
+    )
+    return np.asarray((stored >= low) & (stored <= high))
+
+
+def _decoded(dataset: Any, path: Path, index: int) -> NDArray[Any]:
+    syntax = _transfer_syntax(dataset)
+    if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise CaseFileUnreadable(f"{path}: the file has no pixels; it may have been cut off")
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if not available and syntax not in _GDCM_READS:
+        raise CaseCompressionUnknown(
+            f"{path}: compressed as {syntax.name}, which nothing here reads",
+            hint="export the series uncompressed (Explicit VR Little Endian)",
+        )
+    try:
+        pixels = pixel_array(dataset, index=index) if available else _by_gdcm(dataset, syntax, index)
+    except _DECODE_ERRORS as error:
+        raise CaseFileUnreadable(f"{path}: pixels are truncated or damaged ({type(error).__name__})") from error
+    shape = (whole(dataset, "Rows"), whole(dataset, "Columns"))
+    if pixels.shape != shape:
+        raise CaseFileUnreadable(f"{path}: {shape} pixels are announced, {pixels.shape} were found")
+    return pixels
+
+
+def _transfer_syntax(dataset: Any) -> uid.UID:
+    """How the file is encoded; a file without meta header is what pydicom found it to be."""
+    named = text(getattr(dataset, "file_meta", {}), "TransferSyntaxUID")
+    if named:
+        return uid.UID(named)
+    implicit, little = dataset.original_encoding
+    guess = uid.ExplicitVRBigEndian if not little else (
+        uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian)  # fmt: skip
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = guess
+    return guess
+
+
+def _by_gdcm(dataset: Any, syntax: uid.UID, index: int) -> NDArray[Any]:
+    """One compressed frame by ITK's GDCM, given nothing but the pixels: no patient, no scale to apply twice."""
+    bare = Dataset()
+    bare.file_meta = FileMetaDataset()
+    bare.file_meta.TransferSyntaxUID = syntax
+    bare.file_meta.MediaStorageSOPClassUID = bare.SOPClassUID = uid.UID(_SECONDARY_CAPTURE)
+    bare.file_meta.MediaStorageSOPInstanceUID = bare.SOPInstanceUID = uid.UID("2.25.1")
+    for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"):
+        setattr(bare, name, int(dataset[name].value))
+    bare.SamplesPerPixel, bare.PhotometricInterpretation = 1, "MONOCHROME2"
+    frame = get_frame(dataset.PixelData, index, number_of_frames=whole(dataset, "NumberOfFrames") or 1)
+    bare.add_new("PixelData", "OB", encapsulate([frame]))
+    bare["PixelData"].is_undefined_length = True
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "frame.dcm"
+        dcmwrite(path, bare, enforce_file_format=True)
+        image = sitk.ReadImage(str(path), imageIO="GDCMImageIO")
+    pixels: NDArray[Any] = sitk.GetArrayFromImage(image)
+    return pixels[0] if pixels.ndim == 3 else pixels
