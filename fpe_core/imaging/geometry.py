@@ -12,23 +12,26 @@ import numpy as np
 
 from fpe_core.config.recipe import Grid
 from fpe_core.imaging.itk import sitk
-from fpe_core.imaging.volume import Array, Matrix, Volume
+from fpe_core.imaging.volume import Array, Mask, Matrix, Volume
 
 nib: Any = nibabel
 """nibabel's own type information is partial."""
 
 RAS_FROM_LPS: Matrix = np.diag([-1.0, -1.0, 1.0, 1.0])
+_STRAIGHT_DEG = 0.5
+"""What header rounding makes of right angles, and more; over a head it moves nothing by more than a voxel."""
 
 
 def reorient_to_ras(volume: Volume) -> Volume:
     """Flip and permute axes so that x runs to the right, y to anterior, z to superior as nearly as they can.
 
-    Moves voxels without interpolation; every voxel keeps its place in RAS+ mm.
+    Moves no voxel in memory: the result is a view of `volume`'s own, so that a thin CTA is not held twice.
+    Every voxel keeps its place in RAS+ mm.
     """
     orientation = nib.orientations.io_orientation(volume.affine_ras)
     data = nib.orientations.apply_orientation(volume.data_xyz, orientation)
     undo = nib.orientations.inv_ornt_aff(orientation, volume.data_xyz.shape)
-    return Volume(np.ascontiguousarray(data, dtype=np.float32), volume.affine_ras @ undo)
+    return Volume(np.asarray(data, dtype=np.float32), volume.affine_ras @ undo)
 
 
 def crop(volume: Volume, start_xyz: tuple[int, int, int], stop_xyz: tuple[int, int, int]) -> Volume:
@@ -36,7 +39,7 @@ def crop(volume: Volume, start_xyz: tuple[int, int, int], stop_xyz: tuple[int, i
     box = tuple(slice(a, b) for a, b in zip(start_xyz, stop_xyz, strict=True))
     affine = volume.affine_ras.copy()
     affine[:3, 3] = (volume.affine_ras @ np.array([*start_xyz, 1.0]))[:3]
-    return Volume(np.ascontiguousarray(volume.data_xyz[box]), affine)
+    return Volume(volume.data_xyz[box].copy(order="K"), affine)
 
 
 def block_factors(volume: Volume, spacing_mm: float) -> tuple[int, int, int]:
@@ -49,12 +52,30 @@ def block_mean(volume: Volume, factors_xyz: tuple[int, int, int]) -> Volume:
     """Average blocks of voxels; an incomplete block at the far end of an axis is left out."""
     if factors_xyz == (1, 1, 1):
         return volume
-    counts = [size // factor for size, factor in zip(volume.data_xyz.shape, factors_xyz, strict=True)]
-    data = volume.data_xyz[tuple(slice(0, n * f) for n, f in zip(counts, factors_xyz, strict=True))]
-    split = [part for pair in zip(counts, factors_xyz, strict=True) for part in pair]
-    step = np.diag([*factors_xyz, 1.0])
+    return Volume(_blocks(volume.data_xyz, factors_xyz), volume.affine_ras @ _block_step(factors_xyz))
+
+
+def block_share(mask_xyz: Mask, volume: Volume, factors_xyz: tuple[int, int, int]) -> Volume:
+    """`block_mean` of a mask on `volume`'s voxels: the share of each block that lies in the mask, 0 to 1."""
+    return Volume(_blocks(mask_xyz, factors_xyz), volume.affine_ras @ _block_step(factors_xyz))
+
+
+def _blocks(data_xyz: Array | Mask, factors_xyz: tuple[int, int, int]) -> Array:
+    """Means of blocks, one layer of them at a time: NumPy would first copy a flipped or cut array as a whole."""
+    counts = [size // factor for size, factor in zip(data_xyz.shape, factors_xyz, strict=True)]
+    wide, high, _ = (count * factor for count, factor in zip(counts, factors_xyz, strict=True))
+    split = [counts[0], factors_xyz[0], counts[1], factors_xyz[1], factors_xyz[2]]
+    means = np.empty(counts, np.float32, order="F")
+    for z in range(counts[2]):
+        layer = data_xyz[:wide, :high, z * factors_xyz[2] : (z + 1) * factors_xyz[2]]
+        means[:, :, z] = layer.reshape(split).mean(axis=(1, 3, 4), dtype=np.float32)
+    return means
+
+
+def _block_step(factors_xyz: tuple[int, int, int]) -> Matrix:
+    step: Matrix = np.diag([*factors_xyz, 1.0])
     step[:3, 3] = (np.array(factors_xyz) - 1) / 2
-    return Volume(data.reshape(split).mean(axis=(1, 3, 5), dtype=np.float32), volume.affine_ras @ step)
+    return step
 
 
 def grid_affine_ras(grid: Grid) -> Matrix:
@@ -124,10 +145,52 @@ def zyx_from_xyz(data_xyz: Array) -> Array:
     return np.ascontiguousarray(data_xyz.transpose(2, 1, 0))
 
 
-def spans_axes(volume: Volume) -> bool:
-    """Whether the affine is invertible, finite and its axes are at right angles within about two degrees."""
-    linear = volume.affine_ras[:3, :3]
-    if not np.isfinite(volume.affine_ras).all() or abs(np.linalg.det(linear)) < 1e-6:
+def spans_space(affine_ras: Matrix) -> bool:
+    """Whether an affine is finite and puts no two axes into one line or all three into one plane."""
+    if not np.isfinite(affine_ras).all():
         return False
-    unit = linear / np.linalg.norm(linear, axis=0)
-    return bool(np.abs(unit.T @ unit - np.eye(3)).max() < 0.035)
+    length = np.linalg.norm(affine_ras[:3, :3], axis=0)
+    return bool(length.min() > 0 and abs(np.linalg.det(affine_ras[:3, :3] / length)) > 1e-3)
+
+
+def shear_deg(affine_ras: Matrix) -> float:
+    """The largest angle by which two axes miss the right angle, in degrees.
+
+    A CT whose gantry was tilted has its tilt here: the slices lean, while the table moves on along the scanner's axis.
+    """
+    unit = affine_ras[:3, :3] / np.linalg.norm(affine_ras[:3, :3], axis=0)
+    cosines = np.abs(unit.T @ unit - np.diag(np.diag(unit.T @ unit)))
+    return float(np.degrees(np.arcsin(np.clip(cosines.max(), 0, 1))))
+
+
+def straightened(volume: Volume, *, outside: float) -> Volume:
+    """The same image on axes at right angles, by one linear interpolation; an unsheared one is given back as it is.
+
+    For what is only estimated: morphology and registration take axes to be at right angles. The new axes are those
+    nearest to the old ones (polar decomposition), the voxel size stays, and the new box holds all of the old one.
+
+    Args:
+        volume: any image.
+        outside: value of the new box's corners, which the scan does not reach.
+    """
+    if shear_deg(volume.affine_ras) < _STRAIGHT_DEG:
+        return volume
+    left, _, right = np.linalg.svd(volume.affine_ras[:3, :3] / volume.spacing_mm)
+    axes = (left @ right) * volume.spacing_mm
+    shape = np.array(volume.data_xyz.shape)
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (shape - 1)
+    along = np.linalg.solve(axes, volume.affine_ras[:3, :3] @ corners.T)
+    first, last = np.floor(along.min(axis=1) + 1e-6), np.ceil(along.max(axis=1) - 1e-6)
+    affine = np.eye(4)
+    affine[:3, :3] = axes
+    affine[:3, 3] = volume.affine_ras[:3, 3] + axes @ first
+    size = (last - first).astype(int) + 1
+    return resampled(volume, (int(size[0]), int(size[1]), int(size[2])), affine, outside=outside)
+
+
+def resampled(volume: Volume, shape_xyz: tuple[int, int, int], affine_ras: Matrix, *, outside: float) -> Volume:
+    """`volume` on other voxels of the same space, linear interpolation, `outside` where it does not reach."""
+    place = _placed(sitk.Image(shape_xyz, sitk.sitkUInt8), affine_ras)
+    here = sitk.Transform(3, sitk.sitkIdentity)
+    moved = sitk.Resample(to_sitk(volume), place, here, sitk.sitkLinear, outside, sitk.sitkFloat32)
+    return Volume(np.ascontiguousarray(sitk.GetArrayViewFromImage(moved).transpose(2, 1, 0)), affine_ras)

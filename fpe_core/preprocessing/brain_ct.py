@@ -4,9 +4,7 @@ After Muschelli et al., NeuroImage 2015 (threshold 0-100 HU, smooth, fill); conn
 place of the deformable surface, and the registered template closes what stays open at the skull base.
 """
 
-import numpy as np
-
-from fpe_core.imaging.geometry import block_factors, block_mean
+from fpe_core.imaging.geometry import block_factors, block_share, straightened
 from fpe_core.imaging.volume import Mask, Volume
 from fpe_core.preprocessing.background import constant_background
 from fpe_core.preprocessing.morphology import closed, grown, largest, shrunk
@@ -20,10 +18,10 @@ _CLOSING_MM = 8.0
 
 
 def ct_brain(raw: Volume, working_spacing_mm: float, upper_hu: float = _TISSUE_HU[1]) -> Mask:
-    """`(x, y, z)` bool on `block_mean(raw, block_factors(raw, working_spacing_mm))`: brain, CSF, and some neck below.
+    """`(x, y, z)` bool on the voxels of `Scan.working`: brain, CSF, and some neck below.
 
     Args:
-        raw: CT in HU, RAS+ axis order, without table.
+        raw: CT in HU, RAS+ axis order, without table; its slices may lean.
         working_spacing_mm: voxel size of the mask, in mm.
         upper_hu: raise it for CTA, whose vessels are brighter than tissue.
 
@@ -33,7 +31,8 @@ def ct_brain(raw: Volume, working_spacing_mm: float, upper_hu: float = _TISSUE_H
     background = constant_background(raw, _BACKGROUND_SHARE)
     if background is not None:
         tissue &= ~background
-    share = block_mean(raw.with_data(tissue.astype(np.float32)), block_factors(raw, working_spacing_mm))
+    blocks = block_share(tissue, raw, block_factors(raw, working_spacing_mm))
+    share = straightened(blocks, outside=0.0)
     candidate = share.data_xyz > _TISSUE_SHARE
     core = largest(shrunk(candidate, _CUT_MM, share.spacing_mm))
     return closed(grown(core, _CUT_MM, share.spacing_mm) & candidate, _CLOSING_MM, share.spacing_mm)

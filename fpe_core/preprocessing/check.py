@@ -3,13 +3,18 @@
 import numpy as np
 
 from fpe_core.errors import CaseEmpty, CaseModalityWrong, CaseNonFinite, CaseSpacingImpossible
-from fpe_core.imaging.geometry import spans_axes
+from fpe_core.imaging.geometry import shear_deg, spans_space
 from fpe_core.imaging.volume import Array, Volume
 
 MIN_SPACING_MM, MAX_SPACING_MM = 0.1, 12.0
 MIN_EXTENT_MM, MAX_EXTENT_MM = 70.0, 700.0
 CT_SEQUENCES = ("ncct", "cta")
 MIN_AIR_OR_BACKGROUND = 0.05
+MAX_CT_SHEAR_DEG = 30.5
+"""Gantries tilt by 30 degrees at most; the slices lean by as much."""
+MAX_MR_SHEAR_DEG = 5.0
+_OFFSET_HU = 1024.0
+_AIR_TOP_HU = -200.0
 
 
 def check_volume(volume: Volume, sequence: str) -> None:
@@ -18,7 +23,8 @@ def check_volume(volume: Volume, sequence: str) -> None:
     Raises:
         CaseNonFinite: NaN or infinity anywhere.
         CaseEmpty: every voxel has the same value.
-        CaseSpacingImpossible: voxel size outside 0.1-12 mm, extent outside 70-700 mm, or axes not at right angles.
+        CaseSpacingImpossible: voxel size outside 0.1-12 mm, extent outside 70-700 mm, or axes further from right
+            angles than a gantry's tilt makes them (CT) or rounding does (MR).
         CaseModalityWrong: intensities that this sequence cannot have.
     """
     _check_geometry(volume, sequence)
@@ -34,8 +40,11 @@ def check_volume(volume: Volume, sequence: str) -> None:
 
 
 def _check_geometry(volume: Volume, sequence: str) -> None:
-    if not spans_axes(volume):
-        raise CaseSpacingImpossible(f"{sequence}: the affine is not one of three axes at right angles")
+    if not spans_space(volume.affine_ras):
+        raise CaseSpacingImpossible(f"{sequence}: the affine does not span three axes")
+    shear, most = shear_deg(volume.affine_ras), MAX_CT_SHEAR_DEG if sequence in CT_SEQUENCES else MAX_MR_SHEAR_DEG
+    if shear > most:
+        raise CaseSpacingImpossible(f"{sequence}: axes should be within {most:g}° of right angles, got {shear:.1f}°")
     spacing, extent = volume.spacing_mm, volume.extent_mm
     if spacing.min() < MIN_SPACING_MM or spacing.max() > MAX_SPACING_MM:
         raise CaseSpacingImpossible(f"{sequence}: voxels should be 0.1 to 12 mm, got {_shown(spacing)} mm")
@@ -46,15 +55,29 @@ def _check_geometry(volume: Volume, sequence: str) -> None:
 def _check_ct(data: Array, sequence: str) -> None:
     """HU: brain near 0-100 in a good part of the image, nothing far beyond metal, and something unlike brain."""
     thin = data[::2, ::2, ::2]
+    low, high = float(thin.min()), float(thin.max())
+    if low < -5000 or high > 40000:
+        raise CaseModalityWrong(f"{sequence}: values from {low:g} to {high:g} are not HU")
+    if low > _AIR_TOP_HU and _lacks_offset(thin):
+        raise CaseModalityWrong(
+            f"{sequence}: soft tissue lies near 1024 and nothing near −1000: the HU offset of −1024 was left out",
+            hint="convert the series again with its rescale intercept, for example with `fpe-client import dicom`",
+        )
     brain = float(((thin > 0) & (thin < 100)).mean())
-    if thin.min() < -5000 or thin.max() > 40000:
-        raise CaseModalityWrong(f"{sequence}: values from {thin.min():g} to {thin.max():g} are not HU")
     if brain < 0.01 or brain > 1 - MIN_AIR_OR_BACKGROUND:
         raise CaseModalityWrong(f"{sequence}: {brain:.1%} of the voxels lie in 0-100 HU, which no head CT has")
-    if thin.min() >= 0 and float((thin == thin.min()).mean()) < MIN_AIR_OR_BACKGROUND:
+    if low >= 0 and float((thin == low).mean()) < MIN_AIR_OR_BACKGROUND:
         raise CaseModalityWrong(f"{sequence}: no air below 0 HU and no masked background; are these HU?")
-    if thin.min() >= 0 and thin.max() > 4500:
-        raise CaseModalityWrong(f"{sequence}: values from 0 to {thin.max():g} lack the HU offset of −1024")
+
+
+def _lacks_offset(thin: Array) -> bool:
+    """Whether the values are HU + 1024, as scanners store them: far more voxels are soft tissue there than bone.
+
+    In HU the same values are cortical bone, which has as many voxels above them.
+    """
+    soft = float(((thin > _OFFSET_HU - 20) & (thin < _OFFSET_HU + 100)).mean())
+    bone = float((thin > _OFFSET_HU + 200).mean())
+    return soft > 0.02 and soft > 1.5 * bone
 
 
 def _check_mr(data: Array, sequence: str) -> None:

@@ -16,25 +16,34 @@ _BACKGROUND_SHARE = 0.15
 _TOP_AREA_SHARE = 0.05
 
 
-def crop_to_head(volume: Volume, head_xyz: Mask, field_of_view_mm: float) -> Volume:
+def crop_to_head(volume: Volume, head_xyz: Mask, field_of_view_mm: float) -> tuple[Volume, Mask]:
     """Keep `field_of_view_mm` below the top of the head, and in the other axes the head's own box.
 
     Args:
         volume: any image in RAS+ axis order.
         head_xyz: `(x, y, z)` bool on `block_mean`'s coarse grid of the same volume, see `head_mask`.
         field_of_view_mm: height that is kept, in mm.
+
+    Returns:
+        The box as a copy, and `head_xyz` on the box's own coarse grid.
     """
     factors = block_factors(volume, _SEARCH_SPACING_MM)
+    sizes = volume.data_xyz.shape
+    blocks = [_used(head_xyz, axis) for axis in (0, 1)]
     area = head_xyz.sum(axis=(0, 1))
-    tall = np.flatnonzero(area > _TOP_AREA_SHARE * area.max())
-    top = min(volume.data_xyz.shape[2], (int(tall[-1]) + 2) * factors[2])
-    bottom = max(0, top - int(np.ceil(field_of_view_mm / volume.spacing_mm[2])))
-    start, stop = [0, 0, bottom], [0, 0, top]
-    for axis in (0, 1):
-        used = np.flatnonzero(head_xyz.any(axis=tuple(a for a in range(3) if a != axis)))
-        start[axis] = max(0, (int(used[0]) - 1) * factors[axis])
-        stop[axis] = min(volume.data_xyz.shape[axis], (int(used[-1]) + 2) * factors[axis])
-    return crop(volume, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    above = int(np.flatnonzero(area > _TOP_AREA_SHARE * area.max())[-1]) + 2
+    tall = int(np.ceil(field_of_view_mm / volume.spacing_mm[2] / factors[2]))
+    blocks.append((max(0, above - tall), above))
+    start = [first * factor for (first, _), factor in zip(blocks, factors, strict=True)]
+    stop = [min(size, last * factor) for (_, last), factor, size in zip(blocks, factors, sizes, strict=True)]
+    head = head_xyz[tuple(slice(first, last) for first, last in blocks)]
+    return crop(volume, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])), head
+
+
+def _used(mask: Mask, axis: int) -> tuple[int, int]:
+    """Where the mask begins and ends along an axis, and one more on either side."""
+    used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+    return max(0, int(used[0]) - 1), int(used[-1]) + 2
 
 
 def head_mask(volume: Volume, threshold: float) -> Mask:
@@ -74,7 +83,9 @@ def outside_to_air(volume: Volume, head_xyz: Mask) -> Volume:
     """
     factors = block_factors(volume, _SEARCH_SPACING_MM)
     keep = grown(head_xyz, _SEARCH_SPACING_MM, volume.spacing_mm * np.array(factors))
-    for axis, factor in enumerate(factors):
-        keep = np.repeat(keep, factor, axis=axis)
-    padding = [(0, size - kept) for size, kept in zip(volume.data_xyz.shape, keep.shape, strict=True)]
-    return volume.with_data(np.where(np.pad(keep, padding), volume.data_xyz, np.float32(AIR_HU)))
+    # An incomplete block at the far end has no voxel in the coarse mask; it goes with its neighbour.
+    nearest = [
+        np.minimum(np.arange(size) // factor, kept - 1)
+        for size, factor, kept in zip(volume.data_xyz.shape, factors, keep.shape, strict=True)
+    ]
+    return volume.with_data(np.where(keep[np.ix_(*nearest)], volume.data_xyz, np.float32(AIR_HU)))

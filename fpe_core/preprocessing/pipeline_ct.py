@@ -11,7 +11,7 @@ from fpe_core.preprocessing.history import History
 from fpe_core.preprocessing.intensities import clip_to_window
 from fpe_core.preprocessing.pipeline import Output, land, quality
 from fpe_core.preprocessing.registration import brain_only, register_rigid
-from fpe_core.preprocessing.resample import to_grid
+from fpe_core.preprocessing.resample import interpolated, low_passed
 from fpe_core.preprocessing.sequence import Scan, checked, ct_scan
 
 OUTPUT_SEQUENCES = ("ncct", "cta")
@@ -24,7 +24,8 @@ def run_ct(images: dict[str, Volume], recipe: PreprocessingRecipe, history: Hist
     """From scans as read to the grid.
 
     Args:
-        images: ncct, cta, or both; NCCT is the reference where it is there.
+        images: ncct, cta, or both; NCCT is the reference where it is there. Each is taken out as soon as it is cropped,
+            so that no thin scan is held twice.
         recipe: a CT recipe.
         history: filled on the way.
 
@@ -34,22 +35,17 @@ def run_ct(images: dict[str, Volume], recipe: PreprocessingRecipe, history: Hist
     present = [name for name in OUTPUT_SEQUENCES if name in images]
     if not present:
         raise CaseSequenceMissing(f"a CT case needs ncct or cta, got {sorted(images)}")
-    scans = {name: ct_scan(checked(images[name], name, history), name, recipe, history) for name in present}
+    scans = {name: ct_scan(checked(images.pop(name), name, history), name, recipe, history) for name in present}
     reference = present[0]
     brain, rough = _brain(scans[reference], reference, recipe, history)
     landed = land(brain, rough, reference, recipe, history)
-    volumes: dict[str, Array] = {}
-    unmasked: dict[str, Array] = {}
-    transforms: dict[str, Matrix] = {}
-    for name in present:
-        place = landed.mni_from_native
-        if name != reference:
-            own, _ = _brain(scans[name], name, recipe, history)
-            with history.step("register_rigid", name, seed=recipe.registration.seed):
-                place = place @ register_rigid(brain, own, recipe.registration)
-        unmasked[name] = _on_grid(scans[name].raw, name, place, recipe, history)
-        volumes[name] = np.where(landed.mask_zyx, unmasked[name], np.float32(0))
-        transforms[name] = place
+    transforms = {reference: landed.mni_from_native}
+    for name in present[1:]:
+        own, _ = _brain(scans[name], name, recipe, history)
+        with history.step("register_rigid", name, seed=recipe.registration.seed):
+            transforms[name] = landed.mni_from_native @ register_rigid(brain, own, recipe.registration)
+    unmasked = {name: _on_grid(scans.pop(name).raw, name, transforms[name], recipe, history) for name in present}
+    volumes = {name: np.where(landed.mask_zyx, image, np.float32(0)) for name, image in unmasked.items()}
     return Output(volumes, unmasked, landed.mask_zyx, transforms, quality(landed, brain, volumes, recipe))
 
 
@@ -70,9 +66,11 @@ def smoothed_inside(volume: Volume, mask_xyz: Mask, sigma_mm: float) -> Volume:
     return volume.with_data(total / np.maximum(ndimage.gaussian_filter(weight, sigma_voxels), 1e-6))
 
 
-def _on_grid(raw: Volume, name: str, mni_from_native: Matrix, recipe: PreprocessingRecipe, history: History) -> Array:
+def _on_grid(scan: Volume, name: str, mni_from_native: Matrix, recipe: PreprocessingRecipe, history: History) -> Array:
     window = recipe.windows.ncct_hu if name == "ncct" else recipe.windows.cta_hu
+    # One name for all stages: a thin CTA has hundreds of MiB, and each stage can do without those before.
     with history.step("window", name, low_hu=window[0], high_hu=window[1]):
-        scaled = clip_to_window(raw, window)
+        scan = clip_to_window(scan, window)
     with history.step("resample", name, interpolation="linear"):
-        return to_grid(scaled, recipe.grid, mni_from_native, outside=0.0)
+        scan = low_passed(scan, recipe.grid)
+        return interpolated(scan, recipe.grid, mni_from_native, outside=0.0)

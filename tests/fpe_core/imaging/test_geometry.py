@@ -7,14 +7,17 @@ from fpe_core.config.recipe import Grid
 from fpe_core.imaging.geometry import (
     block_factors,
     block_mean,
+    block_share,
     crop,
     grid_affine_ras,
     inverted,
     matrix_from_itk,
     reference_image,
     reorient_to_ras,
+    shear_deg,
     sitk_transform,
-    spans_axes,
+    spans_space,
+    straightened,
     to_sitk,
     zyx_from_xyz,
 )
@@ -107,11 +110,63 @@ def test_zyx_is_a_transposition():
     assert zyx_from_xyz(data)[3, 2, 1] == data[1, 2, 3]
 
 
-def test_flat_or_sheared_affines_are_recognised():
-    good = volume("LPS")
-    assert spans_axes(good)
-    flat, sheared = good.affine_ras.copy(), good.affine_ras.copy()
+def test_affines_that_span_no_space_are_recognised():
+    good = volume("LPS").affine_ras
+    assert spans_space(good)
+    flat, thin, undefined = good.copy(), good.copy(), good.copy()
     flat[:3, 2] = 0
-    sheared[:3, 0] += sheared[:3, 1] * 0.2
-    assert not spans_axes(Volume(good.data_xyz, flat))
-    assert not spans_axes(Volume(good.data_xyz, sheared))
+    thin[:3, 0] = thin[:3, 1]
+    undefined[0, 3] = np.nan
+    assert not any(spans_space(affine) for affine in (flat, thin, undefined))
+
+
+def leaning(image: Volume, tilt_deg: float) -> Volume:
+    """The same voxels in slices that lean by `tilt_deg` about x, stacked along z, as a tilted gantry acquires them."""
+    tilt = np.radians(tilt_deg)
+    affine = image.affine_ras.copy()
+    affine[:3, 1] = image.spacing_mm[1] * np.array([0, np.cos(tilt), np.sin(tilt)])
+    return Volume(image.data_xyz, affine)
+
+
+@pytest.mark.parametrize("tilt_deg", [-30.0, 0.0, 12.5, 30.0])
+def test_shear_is_the_gantry_s_tilt(tilt_deg):
+    assert shear_deg(leaning(volume("RAS"), tilt_deg).affine_ras) == pytest.approx(abs(tilt_deg), abs=1e-5)
+
+
+@pytest.mark.parametrize("tilt_deg", [-30.0, 8.0, 20.0])
+def test_straightening_keeps_every_place_and_loses_no_corner(tilt_deg):
+    index = np.moveaxis(np.indices((40, 44, 30)), 0, -1)
+    plain = leaning(volume("RAS", shape=(40, 44, 30)), tilt_deg)
+    place = index @ plain.affine_ras[:3, :3].T + plain.affine_ras[:3, 3]
+    ramp = plain.with_data(place @ np.array([0.5, -1.0, 2.0]) + 1000)
+    straight = straightened(ramp, outside=0.0)
+    assert shear_deg(straight.affine_ras) < 1e-6
+    new = np.moveaxis(np.indices(straight.data_xyz.shape), 0, -1)
+    expected = (new @ straight.affine_ras[:3, :3].T + straight.affine_ras[:3, 3]) @ np.array([0.5, -1.0, 2.0]) + 1000
+    old_index = (new @ straight.affine_ras[:3, :3].T + straight.affine_ras[:3, 3] - plain.affine_ras[:3, 3]) @ inverted(
+        plain.affine_ras
+    )[:3, :3].T
+    inside = ((old_index >= 0) & (old_index <= np.array([39, 43, 29]))).all(axis=-1)
+    np.testing.assert_allclose(straight.data_xyz[inside], expected[inside], atol=2e-3)
+    volume_ml = abs(np.linalg.det(plain.affine_ras[:3, :3])) * 39 * 43 * 29
+    assert inside.sum() * abs(np.linalg.det(straight.affine_ras[:3, :3])) == pytest.approx(volume_ml, rel=0.05)
+
+
+def test_what_is_straight_is_not_interpolated():
+    plain = volume("RAS")
+    assert straightened(plain, outside=0.0) is plain
+
+
+def test_the_share_of_a_mask_is_its_mean():
+    plain = volume("LPS", shape=(9, 10, 12))
+    mask = plain.data_xyz > 0.4
+    share = block_share(mask, plain, (2, 3, 4))
+    expected = block_mean(plain.with_data(mask), (2, 3, 4))
+    np.testing.assert_allclose(share.data_xyz, expected.data_xyz)
+    np.testing.assert_allclose(share.affine_ras, expected.affine_ras)
+    assert share.data_xyz[0, 0, 0] == pytest.approx(mask[:2, :3, :4].mean())
+
+
+def test_reorienting_copies_nothing():
+    before = volume("PIR")
+    assert np.shares_memory(reorient_to_ras(before).data_xyz, before.data_xyz)

@@ -93,3 +93,47 @@ def test_voxels_without_signal_have_no_adc():
 def test_b_values_on_different_grids_are_refused(scanner):
     with pytest.raises(CaseSpacingImpossible):
         adc_from_b_values(scanner.acquire("b0"), scanner.acquire("dwi", spacing_mm=(2.0, 2.0, 5.0)))
+
+
+@pytest.mark.parametrize("air", [0.0, 24.0])
+@pytest.mark.parametrize("sequence", ["ncct", "cta"])
+def test_a_ct_stored_with_its_offset_is_refused_with_a_hint(scanner, sequence, air):
+    scan = scanner.acquire(sequence)
+    stored = np.maximum(scan.data_xyz + 1024, air * np.random.default_rng(0).random(scan.data_xyz.shape))
+    with pytest.raises(CaseModalityWrong, match="offset") as refused:
+        check_volume(changed(scan, data=stored.astype(np.float32)), sequence)
+    assert "rescale intercept" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("padding", [-1024.0, -2000.0, -3024.0])
+def test_padding_outside_the_round_field_of_view_is_no_fault(scanner, padding):
+    scan = scanner.acquire("ncct")
+    across = np.linspace(-1, 1, scan.data_xyz.shape[0])[:, None, None]
+    ahead = np.linspace(-1, 1, scan.data_xyz.shape[1])[None, :, None]
+    round_field = np.where(across**2 + ahead**2 < 1, scan.data_xyz, padding).astype(np.float32)
+    check_volume(changed(scan, data=round_field), "ncct")
+
+
+def leaning(volume: Volume, tilt_deg: float) -> np.ndarray:
+    affine = volume.affine_ras.copy()
+    size = volume.spacing_mm[1]
+    affine[:3, 1] = np.array([0, np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))]) * size
+    return affine
+
+
+@pytest.mark.parametrize("tilt_deg", [-30.0, -12.0, 20.0, 30.0])
+def test_a_gantry_may_tilt(scanner, tilt_deg):
+    scan = scanner.acquire("ncct")
+    check_volume(changed(scan, affine=leaning(scan, tilt_deg)), "ncct")
+
+
+@pytest.mark.parametrize(("sequence", "tilt_deg"), [("ncct", 35.0), ("cta", -45.0), ("dwi", 6.0), ("flair", -20.0)])
+def test_axes_further_from_right_angles_are_refused(scanner, sequence, tilt_deg):
+    scan = scanner.acquire(sequence)
+    with pytest.raises(CaseSpacingImpossible, match="right angles"):
+        check_volume(changed(scan, affine=leaning(scan, tilt_deg)), sequence)
+
+
+def test_what_rounding_leaves_of_right_angles_passes_in_mr(scanner):
+    scan = scanner.acquire("dwi")
+    check_volume(changed(scan, affine=leaning(scan, 3.0)), "dwi")

@@ -41,12 +41,13 @@ def test_the_table_goes_and_the_head_stays(scanner):
 
 def test_the_neck_is_cut_below_the_top_of_the_head(scanner):
     scan = reorient_to_ras(scanner.acquire("ncct"))
-    cropped = crop_to_head(scan, ct_head_mask(scan), 100.0)
+    cropped, head = crop_to_head(scan, ct_head_mask(scan), 100.0)
     top_before = np.flatnonzero((scan.data_xyz > -300).any(axis=(0, 1)))[-1]
     top_mm = (scan.affine_ras @ [0, 0, top_before, 1])[2]
     low, high = (cropped.affine_ras @ [0, 0, 0, 1])[2], (cropped.affine_ras @ [0, 0, cropped.data_xyz.shape[2], 1])[2]
     assert high - low == pytest.approx(100, abs=5)
     assert high >= top_mm
+    assert head.shape == block_mean(cropped, block_factors(cropped, 4.0)).data_xyz.shape
 
 
 @pytest.mark.parametrize("skull", [True, False])
