@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from fpe_client.console import told, words
+from fpe_client.imports import importing
+from fpe_client.table_check import table
 from fpe_core import __version__
 from fpe_core.spoken import envelope
 
@@ -183,6 +185,9 @@ def status(site: SiteOption, as_json: JsonOption = False) -> None:
         if not as_json:
             typer.echo(describe(found))
 
+
+main.command()(table)
+main.add_typer(importing, name="import")
 
 if __name__ == "__main__":
     main()

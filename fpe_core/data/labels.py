@@ -1,14 +1,20 @@
 """What is predicted: one function per task, from a case's raw outcome columns to 1, 0 or None.
 
-All sites of a study must mean the same by a label, so the definition is text with a fingerprint that sites compare.
+All sites of a study must mean the same by a label, so each definition has a fingerprint that sites and coordinator
+compare. It covers the text and what the function answers to every combination of outcomes in `OUTCOME_GRID`, so that
+neither can change alone.
 """
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from itertools import product
+from types import MappingProxyType
 from typing import Final
 
 from fpe_core.config.study import Task
-from fpe_core.data.case_table import CaseRow
+from fpe_core.data.case_row import CaseRow
 
 Label = int | None
 """1, 0, or None when the columns that are filled do not decide it."""
@@ -26,6 +32,18 @@ RLVO_DEFINITION: Final = (
     "grade 0, 1 or 2a after conventional thrombectomy; rescue treatment (angioplasty or stenting), whatever the grade "
     "after it. Negative when all three are recorded and none holds. Otherwise there is no label."
 )
+
+
+_GRADES: Final = (None, "0", "1", "2a", "2b", "2c", "3")
+OUTCOME_GRID: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
+    "num_passes": (None, 0, 1, 2, 3),
+    "mtici_after_first_pass": _GRADES,
+    "final_mtici": _GRADES,
+    "stenosis_percent": (None, 0.0, 49.9, 50.0, 50.1, 100.0),
+    "rescue_treatment": (None, False, True),
+})  # fmt: skip
+"""Values of every outcome column that tell definitions apart: each code, and both sides of each threshold. A definition
+with a threshold elsewhere, or on another column, needs its values here."""
 
 
 def fpe(row: CaseRow) -> Label:
@@ -78,6 +96,19 @@ def definition_of(task: Task) -> str:
     return _TASKS[task][1]
 
 
+def truth_table(task: Task) -> str:
+    """The labels of all combinations of `OUTCOME_GRID`, the last column running fastest: 1, 0, or - for no label."""
+    function = _TASKS[task][0]
+    blank = CaseRow(case_id="c", patient_id="p", images={})
+    answers = (
+        function(blank.model_copy(update=dict(zip(OUTCOME_GRID, values, strict=True))))
+        for values in product(*OUTCOME_GRID.values())
+    )
+    return "".join("-" if answer is None else str(answer) for answer in answers)
+
+
+@lru_cache
 def label_fingerprint(task: Task) -> str:
-    """sha256 of the definition's text: two sites with the same fingerprint mean the same by a label."""
-    return hashlib.sha256(definition_of(task).encode()).hexdigest()
+    """sha256 of text, grid and truth table: two sites with the same fingerprint mean and do the same by a label."""
+    content = {"definition": definition_of(task), "grid": dict(OUTCOME_GRID), "labels": truth_table(task)}
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -8,6 +8,7 @@ import pytest
 from fpe_core.config.study import ClinicalColumn
 from fpe_core.data.case_table import CaseRow
 from fpe_core.data.clinical_columns import COLUMN_RULES, CTP_COLUMNS, RLVO_COLUMNS, column_value
+from fpe_core.data.dictionary import DICTIONARY
 
 PAGE = Path(__file__).parents[3] / "docs" / "clinical-models.md"
 
@@ -50,6 +51,13 @@ def test_the_rules_are_those_of_the_plans_columns() -> None:
         ({"tmax_over_4_s_ml": 50, "tmax_over_6_s_ml": 0}, "tmax4_to_tmax6_ratio", None),
         ({"tmax_over_4_s_ml": 50}, "tmax4_to_tmax6_ratio", None),
         ({"tmax_over_6_s_ml": 50}, "hypoperfusion_intensity_ratio", None),
+        ({"hypoperfusion_intensity_ratio": 0.3}, "hypoperfusion_intensity_ratio", 0.3),
+        ({"tmax4_to_tmax6_ratio": 1.7, "tmax_over_6_s_ml": 50}, "tmax4_to_tmax6_ratio", 1.7),
+        (
+            {"hypoperfusion_intensity_ratio": 0.3, "tmax_over_10_s_ml": 30, "tmax_over_6_s_ml": 120},
+            "hypoperfusion_intensity_ratio",
+            0.25,
+        ),
     ],
 )
 def test_numbers_are_as_documented(cells: dict[str, Any], column: ClinicalColumn, number: float | None) -> None:
@@ -72,6 +80,17 @@ def test_a_declared_range_holds_its_fill_and_no_value_that_the_case_table_refuse
     if rule.kind == "continuous" and column in CaseRow.model_fields:
         case(**{column: int(rule.low)})
         case(**{column: int(rule.high)})
+
+
+@pytest.mark.parametrize("column", COLUMN_RULES)
+def test_a_rule_is_about_the_dictionarys_column(column: ClinicalColumn) -> None:
+    rule, entry = COLUMN_RULES[column], DICTIONARY[column]
+    if rule.kind == "continuous":
+        assert (rule.unit, rule.low) == (entry.unit, entry.low)
+        assert entry.high is not None
+        assert rule.high <= entry.high
+    else:
+        assert entry.kind in ("yes or no", "code")
 
 
 @pytest.mark.parametrize(("column", "largest"), [("age_years", 120), ("nihss", 42), ("aspects", 10)])
