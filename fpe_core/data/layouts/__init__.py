@@ -1,0 +1,1 @@
+"""Public folder layouts, read into a case table. Originals are only read; what must be converted goes elsewhere."""

@@ -1,0 +1,153 @@
+"""What every import of a layout ends in: cases.csv, the images that had to be converted, and import-report.json."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fpe_core.data.case_table import IMAGE_COLUMNS, CaseRow
+from fpe_core.errors import CaseError, FpeError, ImportFailed
+from fpe_core.preprocessing.processed import write_private
+
+TABLE: Final = "cases.csv"
+REPORT: Final = "import-report.json"
+CELL_COLUMNS: Final = tuple(
+    name for name in CaseRow.model_fields if name not in {"case_id", "patient_id", "images", "synthetic"}
+)
+
+
+@dataclass(frozen=True)
+class FoundCase:
+    """One case of a layout.
+
+    Attributes:
+        case_id, patient_id: from the folder's name.
+        images: absolute paths, by column of the case table.
+        cells: clinical and outcome cells as text, by column; what is not known is left out.
+        notes: what was left empty and why, for the site's own eyes.
+    """
+
+    case_id: str
+    patient_id: str
+    images: dict[str, Path]
+    cells: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A subject that gave no case."""
+
+    subject: str
+    code: str
+    message: str
+    hint: str
+
+    @classmethod
+    def because(cls, subject: str, error: FpeError) -> "LeftOut":
+        """Left out for the reason that `error` gives."""
+        return cls(subject, error.code, str(error), error.hint)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A whole layout.
+
+    Attributes:
+        layout: bids or isles24.
+        cases: in the order of the folders' names.
+        left_out: subjects without a usable image, likewise.
+        notes: what concerns the whole tree.
+        synthetic: the tree says of itself that its patients are phantoms.
+    """
+
+    layout: str
+    cases: tuple[FoundCase, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    synthetic: bool
+
+
+def check_out(folder: Path, out: Path) -> None:
+    """Refuse an OUT that lies in the tree, which is only read.
+
+    Raises:
+        ImportFailed: no such folder to import, or OUT is it or lies in it.
+    """
+    if not folder.is_dir():
+        raise ImportFailed(f"{folder}: no such folder", hint="give the folder that holds the data set")
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise ImportFailed(f"{out}: lies in the folder to import, which is only read", hint="give --out another folder")
+
+
+def write_import(imported: Imported, out: Path, *, replace: bool) -> Path:
+    """Write the case table and the report, readable by the owner only.
+
+    The same tree gives the same bytes. A table that is there and differs may have been edited by hand: it is replaced
+    on demand only.
+
+    Args:
+        imported: what was found.
+        out: folder, made where it is missing.
+        replace: overwrite another table.
+
+    Returns:
+        Path of the case table.
+
+    Raises:
+        ImportFailed: there is no case, or another table is there and may not be replaced.
+    """
+    write_private(out / REPORT, _report(imported))
+    if not imported.cases:
+        raise ImportFailed(
+            f"none of {len(imported.left_out)} subjects gave a case; reasons: {_codes(imported.left_out)}",
+            hint=f"{out / REPORT} has the reason for each",
+        )
+    table, content = out / TABLE, case_table_bytes(imported)
+    if table.exists() and table.read_bytes() != content and not replace:
+        raise ImportFailed(
+            f"{table}: is there already, with other content", hint="give another --out, or --replace to overwrite it"
+        )
+    write_private(table, content)
+    return table
+
+
+def case_table_bytes(imported: Imported) -> bytes:
+    """The case table as CSV, with the columns that any case fills."""
+    images = [name for name in IMAGE_COLUMNS if any(name in case.images for case in imported.cases)]
+    cells = [name for name in CELL_COLUMNS if any(name in case.cells for case in imported.cases)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["case_id", "patient_id", *(["synthetic"] if imported.synthetic else []), *images, *cells])
+    for case in imported.cases:
+        marks = ["1"] if imported.synthetic else []
+        paths = [str(case.images.get(name, "")) for name in images]
+        writer.writerow([case.case_id, case.patient_id, *marks, *paths, *(case.cells.get(name, "") for name in cells)])
+    return text.getvalue().encode()
+
+
+def _report(imported: Imported) -> bytes:
+    document = {
+        "schema_version": 1,
+        "layout": imported.layout,
+        "synthetic": imported.synthetic,
+        "notes": imported.notes,
+        "cases": [
+            {"case_id": case.case_id, "images": sorted(case.images), "cells": sorted(case.cells), "notes": case.notes}
+            for case in imported.cases
+        ],
+        "left_out": [vars(subject) for subject in imported.left_out],
+    }
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _codes(left_out: Sequence[LeftOut]) -> str:
+    return ", ".join(sorted({subject.code for subject in left_out})) or "no subject"
+
+
+def note(what: str, error: CaseError) -> str:
+    """A line for the report: what is empty, and the reason with its code."""
+    return f"{what}: {error} [{error.code}]"
