@@ -54,6 +54,8 @@ def frame_values(dataset: Any, path: Path, index: int) -> Array:
         CaseModalityWrong: the values are of another kind than the modality's.
         CaseNotVolume: a colour picture or a bitmap.
     """
+    if "PixelData" not in dataset:
+        raise CaseFileUnreadable(f"{path}: the file has no pixels; it may have been cut off")
     ct = text(dataset, "Modality").upper() == "CT"
     _check_kind(dataset, path, ct=ct)
     slope, intercept = _rescale(dataset, path, index, ct=ct)
@@ -97,8 +99,6 @@ def _rescale(dataset: Any, path: Path, index: int, *, ct: bool) -> tuple[float, 
 
 def _own_bits(dataset: Any, stored: NDArray[Any]) -> NDArray[Any]:
     """Only the BitsStored bits of each value: old scanners kept overlays in the others."""
-    if stored.dtype.kind == "f":
-        return stored
     allocated = stored.dtype.itemsize * 8
     used = whole(dataset, "BitsStored") or allocated
     high = whole(dataset, "HighBit")
@@ -112,7 +112,7 @@ def _own_bits(dataset: Any, stored: NDArray[Any]) -> NDArray[Any]:
 def _padding(dataset: Any, stored: NDArray[Any]) -> NDArray[np.bool_]:
     """Where the scanner measured nothing (PS3.3 C.7.5.1.1.2)."""
     padding = whole(dataset, "PixelPaddingValue")
-    if padding is None or stored.dtype.kind == "f":
+    if padding is None:
         return np.zeros(stored.shape, dtype=bool)
     limit = whole(dataset, "PixelPaddingRangeLimit")
     # Some write the value with the other signedness than the pixels: the bits are what counts.
@@ -124,8 +124,6 @@ def _padding(dataset: Any, stored: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _decoded(dataset: Any, path: Path, index: int) -> NDArray[Any]:
     syntax = _transfer_syntax(dataset)
-    if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        raise CaseFileUnreadable(f"{path}: the file has no pixels; it may have been cut off")
     try:
         available = get_decoder(syntax).is_available
     except NotImplementedError:

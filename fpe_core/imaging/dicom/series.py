@@ -149,7 +149,7 @@ def _read_one(path: Path) -> _File | Ignored | CaseError:
         if not looks_like_dicom(path):
             return Ignored(path, "not DICOM")
         dataset = open_dataset(path, HEADER_TAGS)
-        reason = _no_image(dataset)
+        reason = _no_image(dataset, path)
         return Ignored(path, reason) if reason else _File(path, dataset, _checked_frames(dataset, path))
     except OSError as error:
         return CaseFileUnreadable(f"{path}: cannot be read ({type(error).__name__})")
@@ -157,12 +157,14 @@ def _read_one(path: Path) -> _File | Ignored | CaseError:
         return error
 
 
-def _no_image(dataset: Any) -> str:
+def _no_image(dataset: Any, path: Path) -> str:
     kind = text(dataset, "SOPClassUID") or text(getattr(dataset, "file_meta", {}), "MediaStorageSOPClassUID")
     if kind == _DIRECTORY:
         return "a DICOMDIR"
     if whole(dataset, "Rows") is not None or "Image Storage" in UID(kind).name:
         return ""
+    if not kind:
+        raise CaseFileUnreadable(f"{path}: begins like DICOM, but no element says what it is; it may have been cut off")
     return "a DICOM object without an image"
 
 

@@ -66,7 +66,8 @@ def plan_slices(places_mm: Matrix, thickness_mm: list[float | None]) -> SlicePla
     if even and filled == 0 and (fitted := _fitted(places_mm)) is not None:
         return fitted
     notes = [f"{filled} missing slice{'s' if filled > 1 else ''} filled in from both neighbours"] if filled else []
-    step = step if even else min(step, float(gaps.min()))
+    if not even and len(set(usual.tolist())) == 1:
+        step = float(gaps.min())
     length = float(places_mm[-1] - places_mm[0])
     count = max(round(length / step), 1)
     if not even or filled == 0:
@@ -87,13 +88,18 @@ def resampled(stack: Array, places_mm: Matrix, plan: SlicePlan) -> Array:
 def _usual_gaps(gaps: Matrix, thickness_mm: list[float | None]) -> Matrix:
     """`(N-1,)` the distance to expect of each gap: the usual one between slices as thick as the two beside it."""
     thick = np.array([round(t, 1) if t else 0.0 for t in thickness_mm])
-    median = float(np.median(gaps))
+    usual = _low_quartile(gaps)
     if len(set(thick.tolist())) == 1:
-        return np.full(len(gaps), median)
+        return np.full(len(gaps), usual)
     inside = thick[:-1] == thick[1:]
-    by_thickness = {t: float(np.median(gaps[inside & (thick[:-1] == t)])) for t in set(thick[:-1][inside].tolist())}
+    by_thickness = {t: _low_quartile(gaps[inside & (thick[:-1] == t)]) for t in set(thick[:-1][inside].tolist())}
     pairs = zip(thick[:-1].tolist(), thick[1:].tolist(), strict=True)
-    return np.array([max(by_thickness.get(a, median), by_thickness.get(b, median)) for a, b in pairs])
+    return np.array([max(by_thickness.get(a, usual), by_thickness.get(b, usual)) for a, b in pairs])
+
+
+def _low_quartile(gaps: Matrix) -> float:
+    """The usual gap also where half of the gaps are twice as wide because slices were lost."""
+    return float(np.percentile(gaps, 25, method="lower"))
 
 
 def _num_missing(gaps: Matrix, usual: Matrix) -> int:
