@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from fpe_client.console import told, words
+from fpe_client.flow import flow
 from fpe_client.imports import importing
+from fpe_client.quality_control import quality_control
 from fpe_client.table_check import table
 from fpe_core import __version__
 from fpe_core.spoken import envelope
@@ -187,7 +189,9 @@ def status(site: SiteOption, as_json: JsonOption = False) -> None:
 
 
 main.command()(table)
+main.command()(flow)
 main.add_typer(importing, name="import")
+main.add_typer(quality_control, name="qc")
 
 if __name__ == "__main__":
     main()

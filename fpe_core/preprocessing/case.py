@@ -55,6 +55,7 @@ def preprocess_case(files: CaseFiles, recipe: PreprocessingRecipe) -> ProcessedC
     """
     from fpe_core.imaging.content import file_sha256
     from fpe_core.imaging.geometry import grid_affine_ras
+    from fpe_core.preprocessing.measure import measure
     from fpe_core.preprocessing.pipeline_ct import run_ct
     from fpe_core.preprocessing.pipeline_mr import run_mr
     from fpe_core.preprocessing.versions import library_versions
@@ -63,6 +64,8 @@ def preprocess_case(files: CaseFiles, recipe: PreprocessingRecipe) -> ProcessedC
     paths = files.for_recipe(recipe)
     images = _read(paths, history)
     output = (run_mr if recipe.modality == "mr" else run_ct)(images, recipe, history)
+    with history.step("measure", "all"):
+        measured = measure(images, output)
     return ProcessedCase(
         volumes=output.volumes,
         mask=output.mask_zyx.astype(np.uint8),
@@ -74,7 +77,7 @@ def preprocess_case(files: CaseFiles, recipe: PreprocessingRecipe) -> ProcessedC
             inputs={name: file_sha256(path) for name, path in paths.items()},
             versions=library_versions(),
             history=tuple(history.steps),
-            qc=output.qc,
+            qc=output.qc | measured,
         ),
         seconds=history.seconds,
         unmasked=output.unmasked,

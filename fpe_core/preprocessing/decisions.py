@@ -1,0 +1,114 @@
+"""What a person decided about cases after looking at their pictures.
+
+Decisions are kept by the content key of the case's file, which stands for its images and the recipe: a changed image
+has no decision yet.
+"""
+
+import difflib
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from fpe_core.config.base import FrozenModel
+from fpe_core.errors import CaseTableInvalid, DataError
+from fpe_core.preprocessing.manifest import Manifest, ManifestEntry, load_manifest, load_quarantine
+from fpe_core.preprocessing.processed import write_private
+
+DECISIONS = "qc-decisions.json"
+_LOCK = "qc-decisions.lock"
+
+
+class Decision(FrozenModel):
+    """One person's word about one case."""
+
+    case_id: str
+    """The case's id when it was decided, for reading; the key counts."""
+    accepted: bool
+    """False for a rejected case."""
+    reason: str = ""
+    """In the person's words; it stays at the site."""
+    decided_at: datetime
+    """UTC."""
+
+
+class Decisions(FrozenModel):
+    """All decisions of a cohort."""
+
+    schema_version: Literal[1] = 1
+    """Version of this file's format."""
+    cases: dict[str, Decision] = Field(default_factory=dict)
+    """By the content key of the case."""
+
+
+def key_of(entry: ManifestEntry) -> str:
+    """The content key of a case: the name of its file."""
+    return Path(entry.file).stem
+
+
+def load_decisions(folder: Path) -> Decisions:
+    """The decisions of a cohort; none where nobody decided anything.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = folder / DECISIONS
+    try:
+        return Decisions.model_validate_json(path.read_bytes()) if path.is_file() else Decisions()
+    except (OSError, ValidationError) as error:
+        raise DataError(
+            f"{path}: not a list of decisions", hint="bring it back from a backup, or delete it and decide again"
+        ) from error
+
+
+def decide(folder: Path, case_ids: Iterable[str], *, accepted: bool, reason: str = "") -> None:
+    """Keep a decision about some cases, all or none of them; a later one takes the place of an earlier one.
+
+    Args:
+        folder: the cohort's folder.
+        case_ids: cases that are preprocessed.
+        accepted: True to use them whatever the gate says, False to leave them out.
+        reason: in the person's own words.
+
+    Raises:
+        CaseTableInvalid: a case is not among the preprocessed ones.
+        DataError: a list of the cohort is damaged.
+    """
+    manifest = load_manifest(folder)
+    now = datetime.now(UTC).replace(microsecond=0)
+    new = {
+        key_of(_entry(folder, manifest, case_id)): Decision(
+            case_id=case_id, accepted=accepted, reason=reason, decided_at=now
+        )
+        for case_id in case_ids
+    }
+    with _alone(folder):
+        decisions = Decisions(cases=load_decisions(folder).cases | new)
+        write_private(folder / DECISIONS, (decisions.model_dump_json(indent=1) + "\n").encode())
+
+
+def _entry(folder: Path, manifest: Manifest, case_id: str) -> ManifestEntry:
+    entry = manifest.cases.get(case_id)
+    if entry is not None:
+        return entry
+    set_aside = load_quarantine(folder).cases.get(case_id)
+    if set_aside is not None:
+        raise CaseTableInvalid(
+            f"{case_id} could not be preprocessed ({set_aside.code}): there is nothing to accept or to reject",
+            hint="correct what the code says and preprocess again",
+        )
+    near = difflib.get_close_matches(case_id, manifest.cases, n=1, cutoff=0.0)
+    hint = f"did you mean {near[0]}?" if near else "run fpe-client preprocess first"
+    raise CaseTableInvalid(f"no preprocessed case has the id {case_id!r} in {folder}", hint=hint)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two people who decide at the same moment do not overwrite each other."""
+    with (folder / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
