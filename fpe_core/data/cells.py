@@ -38,7 +38,7 @@ def cell_reader(column: Column, mapping: TableMapping) -> CellReader:
     read = _reader(column, mapping)
 
     def reader(text: str) -> Value | None:
-        if not text or word_key(text, decimal) in missing:
+        if not text or (missing and word_key(text, decimal) in missing):
             return None
         return read(text)
 

@@ -4,7 +4,7 @@ Only what is truly impossible. An unwitnessed onset with a time is not: sites co
 well. Nor is a first pass that ended better than the last: a vessel may close again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -26,17 +26,19 @@ def impossible_in_case(row: CaseRow) -> Iterator[Impossible]:
         yield from rule(row)
 
 
-def impossible_in_patient(one: CaseRow, other: CaseRow) -> Iterator[Impossible]:
-    """Contradictions between two treatments of one patient."""
-    if one.sex and other.sex and one.sex != other.sex:
-        yield ("sex",), f"the same patient is {one.sex} and {other.sex}"
-    if one.age_years is None or other.age_years is None or not one.treatment_date or not other.treatment_date:
-        return
-    aged_years = other.age_years - one.age_years
-    passed_years = (other.treatment_date - one.treatment_date).days / _DAYS_PER_YEAR
-    if abs(aged_years - passed_years) > AGE_SLACK_YEARS:
-        said = f"the patient's treatments lie {passed_years:.1f} years apart, and the ages {aged_years:g}"
-        yield ("age_years", "treatment_date"), said
+def impossible_in_patient(rows: Sequence[CaseRow]) -> Iterator[Impossible]:
+    """Contradictions between the treatments of one patient."""
+    sexes = {row.sex for row in rows if row.sex}
+    if len(sexes) > 1:
+        yield ("sex",), "one patient is F and M"
+    births = [
+        row.treatment_date.toordinal() / _DAYS_PER_YEAR - row.age_years
+        for row in rows
+        if row.treatment_date is not None and row.age_years is not None
+    ]
+    if births and max(births) - min(births) > AGE_SLACK_YEARS:
+        apart = max(births) - min(births)
+        yield ("age_years", "treatment_date"), f"ages and dates put one patient's birth {apart:.1f} years apart"
 
 
 def _nested_volumes(row: CaseRow) -> Iterator[Impossible]:

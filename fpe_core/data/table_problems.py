@@ -1,10 +1,9 @@
 """What is wrong with single rows of a case table, and what becomes of their cases."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Literal
+from typing import Final, Literal
 
 from fpe_core.data.case_row import CaseRow
 from fpe_core.data.combinations import impossible_in_patient
@@ -12,6 +11,8 @@ from fpe_core.errors import CaseError, PatientTwice, RowCombinationImpossible, R
 
 BadValues = Literal["quarantine", "set_missing"]
 """What becomes of a value that is not usable: its case is set aside, or the value counts as missing."""
+MOST_NAMED: Final = 5
+"""Other lines that a message names: a column of ids may say the same on every line."""
 Effect = Literal["case set aside", "column set missing"]
 
 
@@ -74,23 +75,19 @@ def between_rows(rows: Sequence[ReadRow], bad_values: BadValues) -> Iterator[Row
 
 
 def _within_patient(same: Sequence[ReadRow], bad_values: BadValues) -> Iterator[RowProblem]:
-    doubles: dict[int, list[ReadRow]] = defaultdict(list)
-    for one, other in combinations(same, 2):
-        if one.row is None or other.row is None:
-            continue
-        dates = {one.row.treatment_date, other.row.treatment_date}
-        if len(dates) == 1 or None in dates:
-            doubles[id(one)].append(other)
-            doubles[id(other)].append(one)
-        for columns, said in impossible_in_patient(one.row, other.row):
-            for row, partner in ((one, other), (other, one)):
-                message = f"{said} (see line {partner.line})"
-                yield _problem(row, ", ".join(columns), RowCombinationImpossible, message, effect_of(bad_values))
+    cases = [row.row for row in same if row.row is not None]
+    dates = Counter(case.treatment_date for case in cases)
+    contradictions = list(impossible_in_patient(cases))
     for row in same:
-        if id(row) in doubles:
-            where = _others(row, doubles[id(row)])
-            said = f"the patient stands also on {where}; two treatments need a treatment_date each, and different ones"
+        if row.row is None:
+            continue
+        if None in dates or dates[row.row.treatment_date] > 1:
+            said = f"the patient stands also on {_others(row, same)}; each treatment needs a treatment_date of its own"
             yield _problem(row, "patient_id", PatientTwice, said)
+        for columns, said in contradictions:
+            if all(getattr(row.row, column) is not None for column in columns):
+                where = f"{said}; see also {_others(row, same)}"
+                yield _problem(row, ", ".join(columns), RowCombinationImpossible, where, effect_of(bad_values))
 
 
 def _groups(keyed: Iterable[tuple[str, ReadRow]]) -> list[list[ReadRow]]:
@@ -100,8 +97,10 @@ def _groups(keyed: Iterable[tuple[str, ReadRow]]) -> list[list[ReadRow]]:
     return [same for same in groups.values() if len(same) > 1]
 
 
-def _others(row: ReadRow, same: Iterable[ReadRow]) -> str:
-    return "line " + ", ".join(str(other.line) for other in same if other is not row)
+def _others(row: ReadRow, same: Sequence[ReadRow]) -> str:
+    near = [str(other.line) for other in same[: MOST_NAMED + 1] if other is not row][:MOST_NAMED]
+    more = len(same) - 1 - len(near)
+    return "line " + ", ".join(near) + (f" and {more} more" if more else "")
 
 
 def _problem(

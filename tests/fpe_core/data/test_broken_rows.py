@@ -113,8 +113,8 @@ def test_a_row_that_is_no_case_is_always_set_aside(tmp_path: Path, kind: str, ba
     ("rows", "column", "told"),
     [
         (("c,p,2019-05-05,70,F,,,,,,,,,", "d,p,2020-05-05,71,M,,,,,,,,,"), "sex", "F and M"),
-        (("c,p,2010-05-05,70,,,,,,,,,,", "d,p,2020-05-05,71,,,,,,,,,,"), "age_years", "10.0 years apart"),
-        (("c,p,2020-05-05,70,,,,,,,,,,", "d,p,2010-05-05,70,,,,,,,,,,"), "age_years", "-10.0 years apart"),
+        (("c,p,2010-05-05,70,,,,,,,,,,", "d,p,2020-05-05,71,,,,,,,,,,"), "age_years", "9.0 years apart"),
+        (("c,p,2020-05-05,70,,,,,,,,,,", "d,p,2010-05-05,70,,,,,,,,,,"), "age_years", "10.0 years apart"),
     ],
 )
 def test_a_patient_that_contradicts_itself(tmp_path: Path, rows: tuple[str, str], column: str, told: str) -> None:
@@ -124,6 +124,16 @@ def test_a_patient_that_contradicts_itself(tmp_path: Path, rows: tuple[str, str]
     kept = read(tmp_path, *rows, bad_values="set_missing").rows[1:3]
     assert [getattr(row, column) for row in kept] == [None, None]
     assert [row.case_id for row in kept] == ["c", "d"]
+
+
+def test_one_id_on_every_line_is_told_briefly(tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text("case_id,patient_id,sex\n" + "".join(f"c{i},hospital,{'FM'[i % 2]}\n" for i in range(2000)))
+    table = read_case_table(path)
+    assert set(table.quarantined.values()) == {"FPE-235"}
+    assert len(table.problems) == 4000
+    assert table.problems[0].message.startswith("the patient stands also on line 3, 4, 5, 6, 7 and 1994 more;")
+    assert all(len(problem.message) < 150 for problem in table.problems)
 
 
 @pytest.mark.parametrize(
