@@ -5,30 +5,37 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fpe_core.config.loader import load_yaml
-from fpe_core.data.case_table import COLUMNS, CaseTable, read_case_table
-from fpe_core.data.mapping import TableMapping
+from fpe_core.data.case_table import COLUMNS, read_case_table
+from fpe_core.data.mapping import load_mapping
 from fpe_core.data.table_problems import BadValues
 from fpe_core.errors import CaseTableInvalid, ConfigError
 
 QUICK = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 CELLS = st.one_of(
-    st.sampled_from(["", "1", "0", "c1", "c2", "p1", "p2", "3", "2b", "F", "left", "m1", "70", "-1", "2020-01-01", "1e9"]),
+    st.sampled_from(["", "1", "0", "c1", "c2", "p1", "p2", "3", "2b", "F", "70", "-1", "2020-01-01", "1e9"]),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
 )  # fmt: skip
 RULES = st.sampled_from(["quarantine", "set_missing"])
 
 
-def account_for(table: CaseTable) -> None:
+def account_for(path: Path, *, bad_values: BadValues = "quarantine", mapping_file: Path | None = None) -> str:
+    """Read the table and count its rows; what the reader says if it refuses the whole of it."""
+    try:
+        mapping = load_mapping(mapping_file) if mapping_file else None
+        table = read_case_table(path, mapping=mapping, bad_values=bad_values)
+    except (CaseTableInvalid, ConfigError) as error:
+        return str(error)
     aside = {problem.line for problem in table.problems if problem.effect == "case set aside"}
     assert len(table.rows) + len(aside) == table.num_rows == len(table.rows) + sum(table.set_aside_by_code().values())
     ids = [row.case_id for row in table.rows]
     assert len(set(ids)) == len(ids)
     assert not set(ids) & set(table.quarantined)
     assert all(problem.message and problem.code.startswith("FPE-23") for problem in table.problems)
+    return ""
 
 
 @QUICK
@@ -41,10 +48,8 @@ def test_any_cells(tmp_path: Path, data: st.DataObject, bad_values: BadValues) -
     csv.writer(text).writerows([header, *rows])
     path = tmp_path / "cases.csv"
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
-    try:
-        account_for(read_case_table(path, bad_values=bad_values))
-    except CaseTableInvalid as error:
-        assert "one row per case" in str(error) or "phantoms only" in str(error) or "line " in str(error)
+    refused = account_for(path, bad_values=bad_values)
+    assert not refused or any(words in refused for words in ("one row per case", "phantoms only", "line "))
 
 
 @QUICK
@@ -52,10 +57,8 @@ def test_any_cells(tmp_path: Path, data: st.DataObject, bad_values: BadValues) -
 def test_any_bytes(tmp_path: Path, body: bytes) -> None:
     path = tmp_path / "cases.csv"
     path.write_bytes(b"case_id,patient_id,sex,dwi\n" + body)
-    try:
-        account_for(read_case_table(path))
-    except CaseTableInvalid as error:
-        assert str(path) in str(error)
+    refused = account_for(path)
+    assert not refused or str(path) in refused
 
 
 @QUICK
@@ -69,17 +72,12 @@ def test_any_bytes(tmp_path: Path, body: bytes) -> None:
     ),
 )  # fmt: skip
 def test_any_mapping(tmp_path: Path, key: str, column: str, option: str, value: object) -> None:
-    import yaml
-
     (tmp_path / "mapping.yaml").write_text(
         yaml.safe_dump({key: {column: {option: value}} if key == "columns" else value}), encoding="utf-8"
     )
     (tmp_path / "cases.csv").write_text(f"case_id,patient_id\nc,p\n{column},p\n".replace("patient_id", column, 1))
-    try:
-        mapping = load_yaml(tmp_path / "mapping.yaml", TableMapping)
-        account_for(read_case_table(tmp_path / "cases.csv", mapping=mapping))
-    except (ConfigError, CaseTableInvalid) as error:
-        assert str(tmp_path) in str(error)
+    refused = account_for(tmp_path / "cases.csv", mapping_file=tmp_path / "mapping.yaml")
+    assert not refused or str(tmp_path) in refused
 
 
 @pytest.mark.parametrize(
