@@ -199,7 +199,7 @@ class Flow:
         eligible: cases in the table.
         excluded: each reason in the protocol's order with its number of cases, 0 too.
         included: case ids, in the table's order.
-        reason_of: the reason of each excluded case.
+        reason_of: the reason of each excluded case that has an id of its own.
         arm_of: the arm of each included case: the first that is open to it.
     """
 
@@ -226,6 +226,7 @@ def inclusion_flow(
     arms: Sequence[Arm],
     columns: tuple[ClinicalColumn, ...] | None = None,
     refused_rows: Mapping[str, str] | None = None,
+    nameless_rows: int = 0,
 ) -> Flow:
     """Sort a cohort's cases into included ones and the first reason against each of the others.
 
@@ -235,6 +236,8 @@ def inclusion_flow(
         arms: ways to take part; a case needs one.
         columns: clinical columns that the model sees; default those of the paper: 18 for rlvo, else none.
         refused_rows: reason code of each case whose row cannot be used, whether it is among `rows` or not.
+        nameless_rows: rows that cannot be used and are neither in `rows` nor in `refused_rows`, for want of an id or
+            because another row has the same.
 
     Raises:
         ValueError: no arm, or two of one name.
@@ -252,8 +255,9 @@ def inclusion_flow(
             )
     reasons = (ROW_UNUSABLE, *(criterion.reason for criterion in CRITERIA[task]))
     counts = Counter(reason_of.values())
+    counts[ROW_UNUSABLE] += nameless_rows
     excluded = tuple((reason, counts[reason]) for reason in reasons)
-    return Flow(len(reason_of) + len(arm_of), excluded, tuple(arm_of), reason_of, arm_of)
+    return Flow(counts.total() + len(arm_of), excluded, tuple(arm_of), reason_of, arm_of)
 
 
 def _judged(case: Candidate) -> Arm | str:

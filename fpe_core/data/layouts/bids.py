@@ -13,13 +13,12 @@ from typing import Final
 from fpe_core.data.layouts.columns import clinical_cells, column_of
 from fpe_core.data.layouts.diffusion import read_b_values, split_series
 from fpe_core.data.layouts.files import check_volume_file, entities_of, image_shape, images_in, stem_of, suffix_of
-from fpe_core.data.layouts.imported import FoundCase, Imported, LeftOut, note
+from fpe_core.data.layouts.imported import FoundCase, Imported, Progress, each_case, note
 from fpe_core.data.layouts.tables import SUFFIXES, Row, read_table
 from fpe_core.errors import (
     CaseError,
     CaseHeaderIncomplete,
     CaseSequenceMissing,
-    FpeError,
     ImportFailed,
     RowTwice,
     RowValueOutOfRange,
@@ -41,13 +40,14 @@ class _Clinic:
     notes: tuple[str, ...]
 
 
-def import_bids(folder: Path, out: Path, *, session: str | None = None) -> Imported:
+def import_bids(folder: Path, out: Path, *, session: str | None = None, progress: Progress | None = None) -> Imported:
     """Find the cases of a BIDS tree. Only diffusion series in one file are converted; other images stay in place.
 
     Args:
         folder: the data set's root, or a folder that holds it under rawdata/.
         out: converted images go to `images/` in it.
         session: name of the session before treatment, with or without ses-; needed where subjects have several.
+        progress: told about every subject.
 
     Raises:
         ImportFailed: no subject at all, or a participants.tsv that cannot be read or names no participant.
@@ -55,14 +55,8 @@ def import_bids(folder: Path, out: Path, *, session: str | None = None) -> Impor
     root = find_root(folder)
     subjects = [path for path in sorted(root.glob("sub-*")) if path.is_dir()]
     clinic = _clinic(root, {path.name for path in subjects})
-    cases: list[FoundCase] = []
-    left_out: list[LeftOut] = []
-    for subject in subjects:
-        try:
-            cases.append(_case(root, subject, session, clinic, out / "images"))
-        except FpeError as error:
-            left_out.append(LeftOut.because(subject.name, error))
-    return Imported("bids", tuple(cases), tuple(left_out), clinic.notes, is_synthetic(root))
+    cases, left_out = each_case(subjects, lambda place: _case(root, place, session, clinic, out / "images"), progress)
+    return Imported("bids", cases, left_out, clinic.notes, is_synthetic(root))
 
 
 def find_root(folder: Path) -> Path:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,8 @@ from fpe_core.data.case_table import IMAGE_COLUMNS, CaseRow
 from fpe_core.errors import CaseError, FpeError, ImportFailed
 from fpe_core.preprocessing.processed import write_private
 
+Progress = Callable[[int, int], None]
+"""Called after each subject with the number of subjects done and of all."""
 TABLE: Final = "cases.csv"
 REPORT: Final = "import-report.json"
 CELL_COLUMNS: Final = tuple(
@@ -69,6 +71,22 @@ class Imported:
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
     synthetic: bool
+
+
+def each_case(
+    subjects: Sequence[Path], case_of: Callable[[Path], FoundCase], progress: Progress | None
+) -> tuple[tuple[FoundCase, ...], tuple[LeftOut, ...]]:
+    """The case of each subject's folder, or the reason why there is none; no subject stops the others."""
+    cases: list[FoundCase] = []
+    left_out: list[LeftOut] = []
+    for done, subject in enumerate(subjects, start=1):
+        try:
+            cases.append(case_of(subject))
+        except FpeError as error:
+            left_out.append(LeftOut.because(subject.name, error))
+        if progress:
+            progress(done, len(subjects))
+    return tuple(cases), tuple(left_out)
 
 
 def check_out(folder: Path, out: Path) -> None:

@@ -16,10 +16,10 @@ from typing import Final
 from fpe_core.data.layouts.bids import check_identifier, is_synthetic
 from fpe_core.data.layouts.columns import clinical_cells, column_of
 from fpe_core.data.layouts.files import check_volume_file, images_in, suffix_of
-from fpe_core.data.layouts.imported import FoundCase, Imported, LeftOut, note
+from fpe_core.data.layouts.imported import FoundCase, Imported, Progress, each_case, note
 from fpe_core.data.layouts.perfusion import perfusion_volumes
 from fpe_core.data.layouts.tables import SUFFIXES, Row, read_table
-from fpe_core.errors import CaseError, CaseFileMissing, CaseSequenceMissing, FpeError, ImportFailed
+from fpe_core.errors import CaseError, CaseFileMissing, CaseSequenceMissing, ImportFailed
 from fpe_core.imaging.nifti import read_volume
 from fpe_core.imaging.volume import Volume
 
@@ -28,7 +28,7 @@ _ACUTE: Final = ("ses-0001", "ses-01", "ses-1")
 _KINDS: Final = ("demographic_baseline", "outcome")
 
 
-def import_isles24(folder: Path) -> Imported:
+def import_isles24(folder: Path, *, progress: Progress | None = None) -> Imported:
     """Find the cases of an ISLES'24 tree. No image is copied.
 
     Volumes of Tmax and CBF are counted on the perfusion maps. The grade after treatment becomes `final_mtici`; the data
@@ -37,6 +37,7 @@ def import_isles24(folder: Path) -> Imported:
 
     Args:
         folder: the data set's root, or one that holds it under train/.
+        progress: told about every subject.
 
     Raises:
         ImportFailed: no folder of raw data with subjects in it, or two.
@@ -44,14 +45,9 @@ def import_isles24(folder: Path) -> Imported:
     root, raw = _find_raw(folder)
     notes = [] if (root / "phenotype").is_dir() else ["phenotype: not there, so no clinical column is filled"]
     tables = _phenotype_files(root)
-    cases: list[FoundCase] = []
-    left_out: list[LeftOut] = []
-    for subject in sorted(path for path in raw.glob("sub-*") if path.is_dir()):
-        try:
-            cases.append(_case(root, subject, tables.get(subject.name, {})))
-        except FpeError as error:
-            left_out.append(LeftOut.because(subject.name, error))
-    return Imported("isles24", tuple(cases), tuple(left_out), tuple(notes), is_synthetic(root))
+    subjects = sorted(path for path in raw.glob("sub-*") if path.is_dir())
+    cases, left_out = each_case(subjects, lambda place: _case(root, place, tables.get(place.name, {})), progress)
+    return Imported("isles24", cases, left_out, tuple(notes), is_synthetic(root))
 
 
 def _find_raw(folder: Path) -> tuple[Path, Path]:

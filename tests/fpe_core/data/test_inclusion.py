@@ -157,6 +157,9 @@ def test_every_case_is_included_or_has_one_reason(data: st.DataObject, task: Tas
     refused = {"c0": "FPE-231", "gone": "FPE-230"} if data.draw(st.booleans()) else {}
     arms = [Arm("MR", MR, codes), Arm("CT", CT)]
     flow = inclusion_flow(rows, task=task, arms=arms, refused_rows=refused)
+    more = inclusion_flow(rows, task=task, arms=arms, refused_rows=refused, nameless_rows=2)
+    assert (more.eligible, more.excluded[0]) == (flow.eligible + 2, (ROW_UNUSABLE, flow.excluded[0][1] + 2))
+    assert (more.included, more.excluded[1:]) == (flow.included, flow.excluded[1:])
     assert flow.eligible == len({r.case_id for r in rows} | set(refused))
     assert set(flow.included).isdisjoint(flow.reason_of)
     assert len(flow.included) + len(flow.reason_of) == flow.eligible
