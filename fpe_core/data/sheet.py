@@ -98,7 +98,8 @@ def _filled(cells: tuple[str, ...]) -> int:
 
 def _places(path: Path, headers: tuple[str, ...], mapping: TableMapping) -> dict[str, int]:
     where = f"{path}:1"
-    if twice := next((name for name in headers if name and headers.count(name) > 1), None):
+    read = {*COLUMNS, *(mapping.header_of(name) for name in mapping.named)} - set(mapping.ignore)
+    if twice := next((name for name in headers if name in read and headers.count(name) > 1), None):
         raise CaseTableInvalid(f"{where}: column {twice}: stands here twice")
     places = {name: _place(where, headers, name, mapping.header_of(name)) for name in mapping.named}
     taken = {mapping.header_of(name) for name in mapping.named}
@@ -131,7 +132,7 @@ def _place(where: str, headers: tuple[str, ...], name: str, header: str) -> int:
 
 
 def _unknown(where: str, header: str) -> CaseTableInvalid:
-    near = difflib.get_close_matches(header, COLUMNS, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(header.casefold(), COLUMNS, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else "map or ignore it in the mapping, or let its name start with note_"
     if ";" in header or "\t" in header:
         hint = "separate columns by commas, or say under `file` in the mapping what separates them"

@@ -112,3 +112,8 @@ def test_without_a_site_it_says_what_is_missing() -> None:
     result = CliRunner().invoke(main, ["table"])
     assert result.exit_code == 2
     assert "--site FILE, or --dictionary" in result.stderr
+
+
+def test_the_help_has_an_example() -> None:
+    said = " ".join(CliRunner().invoke(main, ["table", "--help"]).stdout.split())
+    assert "Example: fpe-client table --site" in said

@@ -57,6 +57,7 @@ def test_synthetic_flag_marks_the_table(tmp_path: Path) -> None:
     ("text", "where", "expected", "hint"),
     [
         ("case_id,patient_id,nihs\nc1,p1,3\n", ":1: column nihs", "unknown", "'nihss'"),
+        ("case_id,patient_id,NIHSS\nc1,p1,3\n", ":1: column NIHSS", "unknown", "'nihss'"),
         ("case_id;patient_id;dwi\n", ":1: column", "unknown", "commas"),
         ("case_id,dwi\nc1,x.nii\n", ":1: column patient_id", "required, and missing", ""),
         ("case_id,patient_id,dwi,dwi\n", ":1: column dwi", "twice", ""),
