@@ -61,7 +61,8 @@ def seconds(dataset: Any, key: int | str) -> float | None:
     digits = text(dataset, key).replace(":", "")
     clock = digits[8:] if len(digits.split(".")[0]) > 8 else digits
     try:
-        return int(clock[:2]) * 3600.0 + int(clock[2:4]) * 60.0 + float(clock[4:].split("+")[0].split("-")[0] or 0)
+        hours, minutes, rest = int(clock[:2]), int(clock[2:4] or 0), clock[4:].split("+")[0].split("-")[0]
+        return hours * 3600.0 + minutes * 60.0 + float(rest or 0)
     except ValueError:
         return None
 
