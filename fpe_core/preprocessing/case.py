@@ -55,6 +55,7 @@ def preprocess_case(files: CaseFiles, recipe: PreprocessingRecipe) -> ProcessedC
     """
     from fpe_core.imaging.content import file_sha256
     from fpe_core.imaging.geometry import grid_affine_ras
+    from fpe_core.preprocessing.glance import glance
     from fpe_core.preprocessing.measure import measure
     from fpe_core.preprocessing.pipeline_ct import run_ct
     from fpe_core.preprocessing.pipeline_mr import run_mr
@@ -63,9 +64,11 @@ def preprocess_case(files: CaseFiles, recipe: PreprocessingRecipe) -> ProcessedC
     history = History()
     paths = files.for_recipe(recipe)
     images = _read(paths, history)
+    with history.step("glance", "all"):
+        glances = {name: seen for name, image in images.items() if (seen := glance(image)) is not None}
     output = (run_mr if recipe.modality == "mr" else run_ct)(images, recipe, history)
     with history.step("measure", "all"):
-        measured = measure(images, output)
+        measured = measure(glances, output, recipe.grid)
     return ProcessedCase(
         volumes=output.volumes,
         mask=output.mask_zyx.astype(np.uint8),

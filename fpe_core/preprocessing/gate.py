@@ -72,14 +72,14 @@ class Screened:
 def judge(qc: Mapping[str, float], modality: Modality) -> Verdict:
     """Hold a case's quality numbers against the limits.
 
-    A number that a case does not have, such as that of a missing sequence, is not judged; a case without any is for
-    review.
+    A number that a case does not have, such as that of a missing sequence, is not judged. A case that was not measured,
+    or one of whose sequences was not, is for review.
 
     Args:
         qc: quality numbers by name.
         modality: of the recipe.
     """
-    if NOT_MEASURED.number not in qc:
+    if not _measured(qc, _SEQUENCES[modality]):
         return Verdict("review", (NOT_MEASURED.code,))
     judged = [
         Judged(limit, name, _sequence(limit, name), qc[name], _status(qc[name], limit))
@@ -123,6 +123,12 @@ def code_of(verdict: Verdict, decision: Decision | None) -> str | None:
     if decision is not None:
         return None if decision.accepted else CaseRejected.code
     return {"pass": None, "review": CaseUnderReview.code, "fail": CaseQualityFailed.code}[verdict.status]
+
+
+def _measured(qc: Mapping[str, float], sequences: tuple[str, ...]) -> bool:
+    """Whether the pipeline's own number is there, and for each sequence that it brought to the grid the gate's."""
+    brought = [name for name in sequences if f"similarity_{name}" in qc]
+    return NOT_MEASURED.number in qc and all(f"coverage_{name}" in qc for name in brought)
 
 
 def _status(value: float, limit: Limit) -> Status:

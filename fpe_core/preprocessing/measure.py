@@ -9,18 +9,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fpe_core.imaging.geometry import reorient_to_ras
+from fpe_core.config.recipe import Grid
+from fpe_core.imaging.geometry import grid_affine_ras
 from fpe_core.imaging.volume import Array, Mask, Matrix, Volume
+from fpe_core.preprocessing.glance import Glance
 from fpe_core.preprocessing.motion import ghost_ratio, interleave, slice_break, slice_jump
 from fpe_core.preprocessing.noise import noise_sd
 from fpe_core.preprocessing.pipeline import Output
-from fpe_core.preprocessing.probe import Indices, Landing, brain_probe, landing, values_at
+from fpe_core.preprocessing.probe import Indices, Landing, brain_probe, values_at
 
 CT = ("ncct", "cta")
-MEASURED = (*CT, "dwi", "adc", "flair")
 _STANDS_IN = {"dwi": "b1000"}
 """Files that a sequence is read from when it has none of its own."""
-_REFERENCE_ORDER = ("ncct", "cta", "dwi", "flair", "adc")
+_ORDER = ("ncct", "cta", "dwi", "flair", "adc")
+"""The first one that a case has is what the others are compared with, as in the pipelines."""
 _TISSUE_HU = (0.0, 100.0)
 _SHIFTS_MM = (-16.0, -8.0, 8.0, 16.0)
 _BETTER = 1.1
@@ -35,47 +37,50 @@ _SEEN = 50.0
 """Largest ratio that is reported: beyond it a number says no more."""
 
 
-def measure(images: Mapping[str, Volume], output: Output) -> dict[str, float]:
+def measure(glances: Mapping[str, Glance], output: Output, grid: Grid) -> dict[str, float]:
     """Numbers of one case, all finite, named `<number>_<sequence>`. About 0.1 s for each sequence.
 
     Args:
-        images: the scans as read.
+        glances: of the scans as read, by the name of their column.
         output: what the pipeline made of them.
+        grid: of the recipe.
     """
-    scans = {name: landing(reorient_to_ras(image), place) for name, image, place in _landed(images, output)}
+    scans = {name: _landing(name, glances, output, grid) for name in _ORDER if name in output.unmasked}
     numbers: dict[str, float] = {}
-    reference = next((name for name in _REFERENCE_ORDER if name in scans), None)
-    for name, scan in scans.items():
-        found = _of_every_scan(scan, name) | (_of_ct(scan, name) if name in CT else _of_mr(scan))
-        if reference is not None and name != reference:
-            found["same_side"] = same_side(scans[reference], scan, ct=name in CT, opposite=name == "adc")
+    for name, (scan, acquired) in scans.items():
+        found = _of_every_image(scan, ct=name in CT)
+        if acquired:
+            found |= _of_every_scan(scan) | (_of_ct(scan, name) if name in CT else _of_mr(scan))
+        reference = next(iter(scans))
+        if name != reference:
+            found["same_side"] = same_side(scans[reference][0], scan, ct=name in CT, opposite=name == "adc")
         numbers |= {f"{number}_{name}": value for number, value in found.items()}
-    if "adc" in output.unmasked:
+    if "adc" in output.unmasked and output.mask_zyx.any():
         numbers["brain_adc"] = float(np.median(output.unmasked["adc"][output.mask_zyx]))
     return {name: round(value, 4) for name, value in sorted(numbers.items()) if np.isfinite(value)}
 
 
-def _landed(images: Mapping[str, Volume], output: Output) -> list[tuple[str, Volume, Matrix]]:
-    files = {name: images.get(name, images.get(_STANDS_IN.get(name, ""))) for name in MEASURED}
-    return [
-        (name, image, output.mni_from_native[name])
-        for name, image in files.items()
-        if image is not None and name in output.mni_from_native
-    ]
+def _landing(name: str, glances: Mapping[str, Glance], output: Output, grid: Grid) -> tuple[Landing, bool]:
+    """A sequence as acquired, and True; one that was computed from others as it lies on the grid, and False."""
+    seen = glances.get(name) or glances.get(_STANDS_IN.get(name, ""))
+    if seen is not None:
+        return Landing(seen, output.mni_from_native[name]), True
+    image = Volume(output.unmasked[name].transpose(2, 1, 0), grid_affine_ras(grid))
+    return Landing(Glance(image, image, image, 0.0, 0, 0.0), np.eye(4)), False
 
 
-def _of_every_scan(scan: Landing, name: str) -> dict[str, float]:
-    ct = name in CT
+def _of_every_image(scan: Landing, *, ct: bool) -> dict[str, float]:
+    return {"coverage": coverage(scan), "upright": upright(scan, ct=ct), "offset_mm": offset_mm(scan, ct=ct)}
+
+
+def _of_every_scan(scan: Landing) -> dict[str, float]:
     return {
-        "coverage": coverage(scan),
-        "upright": upright(scan, ct=ct),
-        "offset_mm": offset_mm(scan, ct=ct),
         "interleave": interleave(scan),
         "slice_break": slice_break(scan),
         "saturated": saturated(scan),
         "levels": levels(scan),
-        "slices": float(scan.raw.data_xyz.shape[2]),
-        "thickness_mm": float(scan.raw.spacing_mm[2]),
+        "num_slices": float(scan.glance.num_slices),
+        "thickness_mm": scan.glance.thickness_mm,
     }
 
 
@@ -95,11 +100,12 @@ def _of_mr(scan: Landing) -> dict[str, float]:
 
 def coverage(scan: Landing) -> float:
     """Share (0-1) of the template's brain that lies inside the scan; planes of one value at its ends do not count."""
-    start, stop = _filled_box(scan.average.data_xyz)
+    average = scan.glance.average
+    start, stop = _filled_box(average.data_xyz)
     box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-    affine = scan.average.affine_ras.copy()
+    affine = average.affine_ras.copy()
     affine[:3, 3] = (affine @ np.array([*start, 1.0]))[:3]
-    filled = Volume(scan.average.data_xyz[box], affine)
+    filled = Volume(average.data_xyz[box], affine)
     if filled.data_xyz.size == 0:
         return 0.0
     return float(values_at(brain_probe().points_mm, filled, scan.mni_from_native)[1].mean())
@@ -181,15 +187,15 @@ def saturated(scan: Landing) -> float:
     """Share (0-1) of the voxels above the scan's median brain value that hold exactly its largest value: an image
     that was saved with a window has many, a scan hardly any.
     """
-    inside, _ = values_at(brain_probe().points_mm, scan.raw, scan.mni_from_native)
-    data = scan.raw.data_xyz[::2, ::2, :]
+    inside, _ = scan.voxels_at(brain_probe().points_mm)
+    data = scan.glance.sparse.data_xyz
     above = data[data > np.median(inside)]
-    return float((above >= scan.raw.data_xyz.max()).mean()) if above.size else 1.0
+    return float((above >= scan.glance.largest).mean()) if above.size else 1.0
 
 
 def levels(scan: Landing) -> float:
     """Number of different values in the brain (at most as many as points): an 8-bit or narrow-window copy has few."""
-    inside, seen = values_at(brain_probe().points_mm, scan.raw, scan.mni_from_native)
+    inside, seen = scan.voxels_at(brain_probe().points_mm)
     return float(np.unique(inside[seen]).size)
 
 
@@ -201,20 +207,20 @@ def brain_hu(scan: Landing) -> float:
 def csf_hu(scan: Landing) -> float:
     """2nd percentile of the 3 mm average deep in the brain, in HU: the ventricles, 0 to 20 with partial volume."""
     probe = brain_probe()
-    inside, seen = values_at(probe.points_mm[probe.deep], scan.average, scan.mni_from_native)
+    inside, seen = scan.average_at(probe.points_mm[probe.deep])
     return float(np.percentile(inside[seen], 2)) if seen.any() else 0.0
 
 
 def vessel_hu(scan: Landing) -> float:
     """99.8th percentile of the 3 mm average deep in the brain, in HU: enhanced vessels in a CTA, tissue in an NCCT."""
     probe = brain_probe()
-    inside, seen = values_at(probe.points_mm[probe.deep], scan.average, scan.mni_from_native)
+    inside, seen = scan.average_at(probe.points_mm[probe.deep])
     return float(np.percentile(inside[seen], 99.8)) if seen.any() else 0.0
 
 
 def air_hu(scan: Landing) -> float | None:
     """Median of what lies below −500 HU, in HU: −1000. None where the air was cut away."""
-    data = scan.raw.data_xyz[::4, ::4, :]
+    data = scan.glance.sparse.data_xyz
     air = data[data < _AIR_BELOW_HU]
     return float(np.median(air)) if air.size > _LEAST_AIR * data.size else None
 
@@ -225,7 +231,7 @@ def snr(scan: Landing) -> float:
 
 
 def _median(scan: Landing, where: Mask) -> float:
-    inside, seen = values_at(brain_probe().points_mm[where], scan.raw, scan.mni_from_native)
+    inside, seen = scan.voxels_at(brain_probe().points_mm[where])
     return float(np.median(inside[seen])) if seen.any() else 0.0
 
 
@@ -235,7 +241,7 @@ def _similarity(scan: Landing, points_mm: Matrix, t1: Array, *, ct: bool) -> flo
 
 
 def _tissue(scan: Landing, points_mm: Matrix, *, ct: bool) -> tuple[Array, Mask]:
-    values, seen = values_at(points_mm, scan.average, scan.mni_from_native)
+    values, seen = scan.average_at(points_mm)
     return np.clip(values, *_TISSUE_HU) if ct else values, seen
 
 

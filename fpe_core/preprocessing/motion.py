@@ -42,9 +42,9 @@ def slice_jump(scan: Landing) -> float:
     Signal lost by motion during the diffusion weighting, or by spin history, makes single slices dark.
     """
     probe = brain_probe()
-    near, inside = voxels_of(probe.points_mm[probe.white], scan.average, scan.mni_from_native)
+    near, inside = voxels_of(probe.points_mm[probe.white], scan.glance.average, scan.mni_from_native)
     x, y, z = near[inside].T
-    values = scan.average.data_xyz[x, y, z]
+    values = scan.glance.average.data_xyz[x, y, z]
     levels = np.array([np.median(values[z == k]) for k in np.unique(z) if (z == k).sum() >= _LEAST_POINTS])
     if len(levels) < _LEAST_SLICES or not np.median(levels) > 0:
         return 0.0
@@ -73,13 +73,13 @@ def ghost_ratio(scan: Landing) -> float:
 
 def _slice_numbers(scan: Landing) -> Indices:
     """Slices of the averaged scan that cut a good part of the brain."""
-    near, inside = voxels_of(brain_probe().points_mm, scan.average, scan.mni_from_native)
-    counts = np.bincount(near[inside, 2], minlength=scan.average.data_xyz.shape[2])
+    near, inside = voxels_of(brain_probe().points_mm, scan.glance.average, scan.mni_from_native)
+    counts = np.bincount(near[inside, 2], minlength=scan.glance.average.data_xyz.shape[2])
     return np.flatnonzero((counts > 0.3 * counts.max()) & (counts > 0))
 
 
 def _head_slices(scan: Landing) -> Array:
-    slices: Array = scan.average.data_xyz[:, :, _slice_numbers(scan)].transpose(2, 0, 1)
+    slices: Array = scan.glance.average.data_xyz[:, :, _slice_numbers(scan)].transpose(2, 0, 1)
     return slices
 
 

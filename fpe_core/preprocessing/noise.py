@@ -2,13 +2,10 @@
 
 import numpy as np
 
-from fpe_core.preprocessing.probe import Landing, brain_probe, voxels_of
+from fpe_core.preprocessing.glance import KERNEL_NORM
+from fpe_core.preprocessing.probe import Landing, brain_probe, values_at
 
-_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
-_KERNEL_NORM = 6.0
 _MAD_TO_SD = 1.4826
-_THICK_MM = 5.0
-"""Thin slices are averaged to this thickness first: the network sees slices of 6 mm."""
 
 
 def noise_sd(scan: Landing) -> float:
@@ -18,16 +15,8 @@ def noise_sd(scan: Landing) -> float:
     absolute deviation is not moved by the few points at edges. 0 where no white matter lies inside the scan.
     """
     probe = brain_probe()
-    near, inside = voxels_of(probe.points_mm[probe.white], scan.raw, scan.mni_from_native)
-    num_slices = max(1, round(_THICK_MM / float(scan.raw.spacing_mm[2])))
-    size = np.array(scan.raw.data_xyz.shape)
-    room = inside & (near[:, :2] > 0).all(axis=1) & (near[:, :2] < size[:2] - 1).all(axis=1)
-    x, y, z = near[room & (near[:, 2] + num_slices <= size[2])].T
-    if not x.size:
+    response, seen = values_at(probe.points_mm[probe.white], scan.glance.response, scan.mni_from_native)
+    if not seen.any():
         return 0.0
-    response = np.zeros(x.size, dtype=np.float64)
-    for (i, j), weight in np.ndenumerate(_KERNEL):
-        for k in range(num_slices):
-            response += weight * scan.raw.data_xyz[x + i - 1, y + j - 1, z + k]
-    spread = np.median(np.abs(response - np.median(response))) / num_slices
-    return float(_MAD_TO_SD * spread / _KERNEL_NORM)
+    spread = np.median(np.abs(response[seen] - np.median(response[seen])))
+    return float(_MAD_TO_SD * spread / KERNEL_NORM)

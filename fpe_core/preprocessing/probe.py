@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fpe_core.imaging.geometry import block_factors, block_mean, inverted
+from fpe_core.imaging.geometry import inverted
 from fpe_core.imaging.template import load_template
 from fpe_core.imaging.volume import Array, Mask, Matrix, Volume
+from fpe_core.preprocessing.glance import Glance
 
 PROBE_SPACING_MM = 4
 _DEEP_MM = 12.0
 _WHITE_T1, _CSF_T1 = 0.78, 0.42
-_AVERAGE_MM = 3.0
 
 Indices = NDArray[np.int64]
 
@@ -61,22 +61,18 @@ def brain_probe() -> Probe:
 
 @dataclass(frozen=True, eq=False)
 class Landing:
-    """One scan as read, and where it landed.
+    """What is kept of one scan for measuring, and where it landed."""
 
-    Attributes:
-        raw: as acquired; its axes may be sheared.
-        average: `raw` averaged to about 3 mm, for everything that compares images.
-        mni_from_native: `(4, 4)` native RAS+ mm to MNI RAS+ mm.
-    """
-
-    raw: Volume
-    average: Volume
+    glance: Glance
     mni_from_native: Matrix
 
+    def average_at(self, points_mm: Matrix) -> tuple[Array, Mask]:
+        """`values_at` the points in the averaged scan."""
+        return values_at(points_mm, self.glance.average, self.mni_from_native)
 
-def landing(raw: Volume, mni_from_native: Matrix) -> Landing:
-    """A scan in RAS+ axis order with its average."""
-    return Landing(raw, block_mean(raw, block_factors(raw, _AVERAGE_MM)), mni_from_native)
+    def voxels_at(self, points_mm: Matrix) -> tuple[Array, Mask]:
+        """`values_at` the points among the voxels as acquired."""
+        return values_at(points_mm, self.glance.sparse, self.mni_from_native)
 
 
 def voxels_of(points_mm: Matrix, volume: Volume, mni_from_native: Matrix) -> tuple[Indices, Mask]:
