@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,10 @@ Row = dict[str, str]
 SUFFIXES: Final = (".csv", ".tsv", ".xlsx")
 _LARGEST_BYTES: Final = 50_000_000
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_UNREADABLE: Final = (
+    OSError, ValueError, LookupError, RuntimeError, csv.Error, zipfile.BadZipFile, zlib.error, Xml.ParseError,
+)  # fmt: skip
+"""What reading another program's file can end in; RuntimeError is an archive with a password."""
 _HINT = "save it again as CSV UTF-8 with one header line"
 
 
@@ -27,7 +32,7 @@ def read_table(path: Path) -> list[Row]:
     """
     try:
         lines = list(_sheet_lines(path) if path.suffix.lower() == ".xlsx" else _text_lines(path))
-    except (OSError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile, KeyError, Xml.ParseError, ValueError) as error:
+    except _UNREADABLE as error:
         raise ImportFailed(f"{path}: not a readable table ({type(error).__name__})", hint=_HINT) from None
     lines = [[cell.strip() for cell in line] for line in lines]
     lines = [line for line in lines if any(line)]
