@@ -11,7 +11,7 @@ from fpe_core.data.phantoms.acquisition import Grid, Pose, plan_grid, save_image
 from fpe_core.data.phantoms.anatomy import Head
 from fpe_core.data.phantoms.smooth import Float32
 from fpe_core.data.phantoms.spec import Scanner
-from fpe_core.data.phantoms.vessels import Occlusion, clot, paint, vessel_tree
+from fpe_core.data.phantoms.vessels import Occlusion, Vessel, clot, paint, vessel_tree
 
 _AIR_HU: Final = -1000.0
 _HU: Final = {"grey": 37.0, "white": 27.0, "csf": 8.0, "bone": 1100.0, "soft": 50.0, "fat": -80.0, "eyes": 12.0}
@@ -50,7 +50,7 @@ def write_ct(
         ("ncct", plain, scanner.thickness_mm),
         ("cta", tissue - np.float32(0.5 * findings.core_drop_hu) * head.core, scanner.cta_thickness_mm),
     ):
-        grid = plan_grid(scanner, pose, spacing_mm=scanner.spacing_mm, thickness_mm=thickness, height_mm=_HEIGHT_MM)
+        grid = _grid(scanner, pose, thickness)
         values = scan(volume, grid, pose, thickness_mm=thickness, outside=_AIR_HU)
         blood = _clot_image(head, findings, occlusion, grid, pose) if name == "ncct" else None
         lumen = _lumen_image(head, occlusion, scanner, grid, pose) if name == "cta" else blood
@@ -63,6 +63,38 @@ def write_ct(
         values += np.float32(sigma) * rng.standard_normal(grid.shape, dtype=np.float32)
         save_image(folder / names[name], np.clip(np.rint(values), -1024, 3071).astype(np.int16), grid)
     return names
+
+
+def artery_mask(
+    head: Head, occlusion: Occlusion, scanner: Scanner, rng: np.random.Generator
+) -> tuple[NDArray[np.bool_], Grid]:
+    """Where contrast fills arteries in the CTA that `write_ct` makes from the same `rng`, on its voxels.
+
+    Voxels that are covered to half or more. Veins, and what the clot and missing collaterals leave empty, are not in
+    it.
+    """
+    pose = Pose.draw(scanner, rng)
+    grid = _grid(scanner, pose, scanner.cta_thickness_mm)
+    mask = np.zeros(grid.shape, dtype=np.bool_)
+    for vessel in vessel_tree(occlusion):
+        if vessel.name != "sagittal_sinus":
+            points, radius, _ = _filled(vessel)
+            # `paint` dims a tube that is thinner than a slice; the mask does not.
+            whole = 1 / np.minimum(1.0, 2 * radius / grid.spacing_mm.max())
+            mask |= _tube(head, points, radius, whole, grid, pose) >= 0.5
+    return mask, grid
+
+
+def _grid(scanner: Scanner, pose: Pose, thickness_mm: float) -> Grid:
+    return plan_grid(scanner, pose, spacing_mm=scanner.spacing_mm, thickness_mm=thickness_mm, height_mm=_HEIGHT_MM)
+
+
+def _filled(vessel: Vessel) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Centre line and radius in mm of what contrast reaches, and which samples these are."""
+    filled = vessel.supply > 0.02
+    # Collaterals reach fewer and narrower branches.
+    radius = vessel.radius_mm * (0.5 + 0.5 * np.sqrt(vessel.supply))
+    return vessel.points_mm[filled], radius[filled], filled
 
 
 def _density(head: Head, hu: dict[str, float]) -> Float32:
@@ -78,10 +110,8 @@ def _lumen_image(head: Head, occlusion: Occlusion, scanner: Scanner, grid: Grid,
     for vessel in vessel_tree(occlusion):
         full = scanner.venous_hu if vessel.name == "sagittal_sinus" else scanner.arterial_hu
         value = _BLOOD_HU + vessel.supply * (full - _BLOOD_HU)
-        filled = vessel.supply > 0.02
-        # Collaterals reach fewer and narrower branches.
-        radius = vessel.radius_mm * (0.5 + 0.5 * np.sqrt(vessel.supply))
-        volume = np.maximum(volume, _tube(head, vessel.points_mm[filled], radius[filled], value[filled], grid, pose))
+        points, radius, filled = _filled(vessel)
+        volume = np.maximum(volume, _tube(head, points, radius, value[filled], grid, pose))
     return volume
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from fpe_core.data.phantoms import latents as latent_space
-from fpe_core.data.phantoms.anatomy import build_head
+from fpe_core.data.phantoms.anatomy import Head, build_head
 from fpe_core.data.phantoms.clinic import Cell, clinical_cells, outcome_cells
 from fpe_core.data.phantoms.ct import CtFindings, write_ct
 from fpe_core.data.phantoms.latents import LATENTS, LINKS, FloatArray, draw_latents
@@ -110,6 +110,28 @@ def render_case(scans: Path, spec: PhantomSite, case: PhantomCase) -> dict[str, 
     """
     rng = np.random.default_rng(case.seed)
     latent = dict(zip(LATENTS, case.latents.tolist(), strict=True))
+    head, occlusion = patient(spec, case, rng)
+    collaterals = occlusion.collaterals
+    if spec.modality == "ct":
+        ct = CtFindings(latent_space.clot_density_hu(latent["clot_density"]), 2.0 + 6.0 * (1 - collaterals))
+        return write_ct(scans, case.case_id, head, ct, occlusion, spec.scanner, rng)
+    mr = MrFindings(
+        core_adc=0.35 + 0.23 * collaterals,
+        core_flair=_core_flair(case.cells["onset_to_image_min"], rng),
+        slow_flow=0.1 + 0.9 * float(ndtr(latent["clot_length"])),
+    )
+    return write_mr(scans, case.case_id, head, mr, occlusion, spec.scanner, rng)
+
+
+def patient(spec: PhantomSite, case: PhantomCase, rng: np.random.Generator) -> tuple[Head, Occlusion]:
+    """A patient's head and occlusion.
+
+    Args:
+        spec: the hospital.
+        case: the patient.
+        rng: new from `case.seed`; the scan draws from it next.
+    """
+    latent = dict(zip(LATENTS, case.latents.tolist(), strict=True))
     site = str(case.cells["occlusion_site"])
     if site == "m2":
         site = str(rng.choice(["m2_superior", "m2_inferior"]))
@@ -124,16 +146,7 @@ def render_case(scans: Path, spec: PhantomSite, case: PhantomCase) -> dict[str, 
         patchiness=collaterals,
     )
     stenosis = float(ndtr(latent["stenosis"])) if spec.task == "rlvo" else 0.0
-    occlusion = Occlusion(side, site, latent_space.clot_length_mm(latent["clot_length"]), collaterals, stenosis)
-    if spec.modality == "ct":
-        ct = CtFindings(latent_space.clot_density_hu(latent["clot_density"]), 2.0 + 6.0 * (1 - collaterals))
-        return write_ct(scans, case.case_id, head, ct, occlusion, spec.scanner, rng)
-    mr = MrFindings(
-        core_adc=0.35 + 0.23 * collaterals,
-        core_flair=_core_flair(case.cells["onset_to_image_min"], rng),
-        slow_flow=0.1 + 0.9 * float(ndtr(latent["clot_length"])),
-    )
-    return write_mr(scans, case.case_id, head, mr, occlusion, spec.scanner, rng)
+    return head, Occlusion(side, site, latent_space.clot_length_mm(latent["clot_length"]), collaterals, stenosis)
 
 
 def _core_flair(onset_to_image_min: Cell, rng: np.random.Generator) -> float:
