@@ -36,7 +36,7 @@ def read_volume(path: Path) -> Volume:
         CaseNotVolume: the image has not exactly three axes, or not one real number per voxel.
         CaseHeaderIncomplete: the header does not say which way the axes run, or says it twice and differently.
     """
-    if not path.is_file():
+    if not path.exists():
         raise CaseFileMissing(f"{path}: no such file")
     _check_name(path)
     try:
@@ -90,6 +90,8 @@ def _check_place(image: Any, path: Path) -> None:
         )
     if sform is None or qform is None:
         return
+    if not all(np.isfinite(affine).all() and np.linalg.det(affine) for affine in (sform, qform)):
+        return  # what spans no space has no axes to compare, and is refused as such later
     sizes = [np.linalg.norm(affine[:3, :3], axis=0) for affine in (sform, qform)]
     axes = [nib.orientations.aff2axcodes(affine) for affine in (sform, qform)]
     if axes[0] != axes[1] or np.abs(sizes[0] / sizes[1] - 1).max() > _SAME_SIZE:

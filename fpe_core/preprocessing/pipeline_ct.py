@@ -37,11 +37,11 @@ def run_ct(images: dict[str, Volume], recipe: PreprocessingRecipe, history: Hist
         raise CaseSequenceMissing(f"a CT case needs ncct or cta, got {sorted(images)}")
     scans = {name: ct_scan(checked(images.pop(name), name, history), name, recipe, history) for name in present}
     reference = present[0]
-    brain, rough = _brain(scans[reference], reference, recipe, history)
+    brain, rough = ct_brain_image(scans[reference], reference, recipe, history)
     landed = land(brain, rough, reference, recipe, history)
     transforms = {reference: landed.mni_from_native}
     for name in present[1:]:
-        own, _ = _brain(scans[name], name, recipe, history)
+        own, _ = ct_brain_image(scans[name], name, recipe, history)
         with history.step("register_rigid", name, seed=recipe.registration.seed):
             transforms[name] = landed.mni_from_native @ register_rigid(brain, own, recipe.registration)
     unmasked = {name: _on_grid(scans.pop(name).raw, name, transforms[name], recipe, history) for name in present}
@@ -49,7 +49,7 @@ def run_ct(images: dict[str, Volume], recipe: PreprocessingRecipe, history: Hist
     return Output(volumes, unmasked, landed.mask_zyx, transforms, quality(landed, brain, volumes, recipe))
 
 
-def _brain(scan: Scan, sequence: str, recipe: PreprocessingRecipe, history: History) -> tuple[Volume, Mask]:
+def ct_brain_image(scan: Scan, sequence: str, recipe: PreprocessingRecipe, history: History) -> tuple[Volume, Mask]:
     """The brain clipped to 0-80 HU and smoothed for registration, on the working voxels, and its mask."""
     with history.step("brain", sequence) as found:
         rough = ct_brain(scan.raw, recipe.working_spacing_mm, _TISSUE_TOP_HU[sequence])
