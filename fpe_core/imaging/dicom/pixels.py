@@ -1,14 +1,12 @@
 """The values of one frame: decompressed, in HU or the scanner's unit, air where the scanner measured nothing."""
 
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmwrite, uid
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate, get_frame
+from pydicom import uid
+from pydicom.dataset import FileMetaDataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 
@@ -21,31 +19,25 @@ from fpe_core.errors import (
 )
 from fpe_core.imaging.dicom.file import PYDICOM_ERRORS
 from fpe_core.imaging.dicom.frames import functional_groups, group_item
+from fpe_core.imaging.dicom.gdcm import SYNTAXES, GdcmReader
 from fpe_core.imaging.dicom.values import number, text, value, whole
-from fpe_core.imaging.itk import sitk
 from fpe_core.imaging.volume import Array
 
 AIR_HU: Final = -1000.0
 _DECODE_ERRORS: Final = (*PYDICOM_ERRORS, RuntimeError, MemoryError)
-"""Decoders of pydicom and ITK's GDCM both report damaged pixels by RuntimeError, absurd sizes by MemoryError."""
-_GDCM_READS: Final = frozenset(
-    {
-        uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless,
-        uid.JPEGLSNearLossless, uid.JPEG2000Lossless, uid.JPEG2000, uid.RLELossless,
-    }
-)  # fmt: skip
+"""pydicom's decoders and GDCM report damaged pixels by RuntimeError, absurd sizes by MemoryError."""
 _HOUNSFIELD: Final = frozenset({"", "HU", "US"})
 """RescaleType of a CT whose values are Hounsfield units; `US`, unspecified, is what many scanners write."""
-_SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 
 
-def frame_values(dataset: Any, path: Path, index: int) -> Array:
+def frame_values(dataset: Any, path: Path, index: int, gdcm: GdcmReader) -> Array:
     """`(rows, columns)` float32 of one frame: HU for CT, else the scanner's own unit after its rescaling.
 
     Args:
         dataset: the whole file.
         path: named in errors.
         index: the frame, from 0.
+        gdcm: decodes what pydicom cannot.
 
     Raises:
         CaseFileUnreadable: the pixels are truncated or damaged.
@@ -59,7 +51,7 @@ def frame_values(dataset: Any, path: Path, index: int) -> Array:
     ct = text(dataset, "Modality").upper() == "CT"
     _check_kind(dataset, path, ct=ct)
     slope, intercept = _rescale(dataset, path, index, ct=ct)
-    stored = _own_bits(dataset, _decoded(dataset, path, index))
+    stored = _own_bits(dataset, _decoded(dataset, path, index, gdcm))
     values = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
     values[_padding(dataset, stored)] = AIR_HU if ct else 0.0
     return values
@@ -122,19 +114,19 @@ def _padding(dataset: Any, stored: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray((stored >= low) & (stored <= high))
 
 
-def _decoded(dataset: Any, path: Path, index: int) -> NDArray[Any]:
+def _decoded(dataset: Any, path: Path, index: int, gdcm: GdcmReader) -> NDArray[Any]:
     syntax = _transfer_syntax(dataset)
     try:
         available = get_decoder(syntax).is_available
     except NotImplementedError:
         available = False
-    if not available and syntax not in _GDCM_READS:
+    if not available and syntax not in SYNTAXES:
         raise CaseCompressionUnknown(
             f"{path}: compressed as {syntax.name}, which nothing here reads",
             hint="export the series uncompressed (Explicit VR Little Endian)",
         )
     try:
-        pixels = pixel_array(dataset, index=index) if available else _by_gdcm(dataset, syntax, index)
+        pixels = pixel_array(dataset, index=index) if available else gdcm.pixels(dataset, syntax, index)
     except _DECODE_ERRORS as error:
         raise CaseFileUnreadable(f"{path}: pixels are truncated or damaged ({type(error).__name__})") from error
     shape = (whole(dataset, "Rows"), whole(dataset, "Columns"))
@@ -154,24 +146,3 @@ def _transfer_syntax(dataset: Any) -> uid.UID:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = guess
     return guess
-
-
-def _by_gdcm(dataset: Any, syntax: uid.UID, index: int) -> NDArray[Any]:
-    """One compressed frame by ITK's GDCM, given nothing but the pixels: no patient, no scale to apply twice."""
-    bare = Dataset()
-    bare.file_meta = FileMetaDataset()
-    bare.file_meta.TransferSyntaxUID = syntax
-    bare.file_meta.MediaStorageSOPClassUID = bare.SOPClassUID = uid.UID(_SECONDARY_CAPTURE)
-    bare.file_meta.MediaStorageSOPInstanceUID = bare.SOPInstanceUID = uid.UID("2.25.1")
-    for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"):
-        setattr(bare, name, int(dataset[name].value))
-    bare.SamplesPerPixel, bare.PhotometricInterpretation = 1, "MONOCHROME2"
-    frame = get_frame(dataset.PixelData, index, number_of_frames=whole(dataset, "NumberOfFrames") or 1)
-    bare.add_new("PixelData", "OB", encapsulate([frame]))
-    bare["PixelData"].is_undefined_length = True
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "frame.dcm"
-        dcmwrite(path, bare, enforce_file_format=True)
-        image = sitk.ReadImage(str(path), imageIO="GDCMImageIO")
-    pixels: NDArray[Any] = sitk.GetArrayFromImage(image)
-    return pixels[0] if pixels.ndim == 3 else pixels

@@ -12,6 +12,7 @@ import numpy as np
 
 from fpe_core.errors import CaseHeaderIncomplete, CaseNotVolume, CaseSlicesInconsistent, CaseSpacingImpossible
 from fpe_core.imaging.dicom.file import open_dataset, quietly
+from fpe_core.imaging.dicom.gdcm import GdcmReader
 from fpe_core.imaging.dicom.headers import Frame
 from fpe_core.imaging.dicom.pixels import frame_values
 from fpe_core.imaging.dicom.series import Series
@@ -65,8 +66,8 @@ def read_series(series: Series) -> ReadVolume:
     kept = [frame for frame, first in zip(frames, first_of_place, strict=True) if first]
     slope, origin = _line(kept, places)
     plan = plan_slices(places, [frame.thickness_mm for frame in kept])
-    with quietly():
-        stack, notes = _pixels(frames, np.cumsum(first_of_place) - 1)
+    with quietly(), GdcmReader() as gdcm:
+        stack, notes = _pixels(frames, np.cumsum(first_of_place) - 1, gdcm)
     notes += plan.notes
     lean = float(np.degrees(np.arccos(np.clip(1 / np.linalg.norm(slope), -1, 1))))
     if lean > _NOTED_SHEAR_DEG:
@@ -115,7 +116,7 @@ def _line(frames: list[Frame], places_mm: Matrix) -> tuple[Matrix, Matrix]:
     return fit[1], fit[0] - fit[1] * places_mm[0]
 
 
-def _pixels(frames: list[Frame], slots: Matrix) -> tuple[Array, tuple[str, ...]]:
+def _pixels(frames: list[Frame], slots: Matrix, gdcm: GdcmReader) -> tuple[Array, tuple[str, ...]]:
     """`(N, rows, columns)` float32 and notes. Frames with one slot must have the same pixels."""
     stack = np.empty((int(slots[-1]) + 1, *frames[0].shape), dtype=np.float32)
     filled = np.zeros(len(stack), dtype=bool)
@@ -126,7 +127,7 @@ def _pixels(frames: list[Frame], slots: Matrix) -> tuple[Array, tuple[str, ...]]
         lossy |= text(dataset, "LossyImageCompression") == "01"
         inverted |= text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
         for frame, slot in group:
-            values = frame_values(dataset, path, frame.index)
+            values = frame_values(dataset, path, frame.index, gdcm)
             if values.shape != stack.shape[1:]:
                 raise CaseSlicesInconsistent(f"{path}: {stack.shape[1:]} pixels are expected, got {values.shape}")
             if filled[slot] and not np.array_equal(stack[slot], values):
