@@ -16,9 +16,9 @@ def run(*words: str | Path) -> Result:
     return CliRunner().invoke(main, ["import", *map(str, words)])
 
 
-def image(path: Path) -> None:
+def image(path: Path, shape: tuple[int, ...] = (4, 4, 4)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 4), dtype=np.float32), np.eye(4)), path)  # type: ignore[attr-defined]
+    nibabel.save(nibabel.Nifti1Image(np.ones(shape, dtype=np.float32), np.eye(4)), path)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -39,12 +39,27 @@ def test_a_tree_becomes_a_table_and_what_is_left_out_is_said(tmp_path: Path, bid
     assert [(row.case_id, row.age_years) for row in rows] == [("sub-1", 70)]
 
 
+def test_the_table_finds_its_images_from_any_folder_and_after_a_move(
+    tmp_path: Path, bids: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = bids / "sub-1" / "dwi" / "sub-1_dwi.nii.gz"
+    image(series, (4, 4, 4, 2))
+    series.with_name("sub-1_dwi.bval").write_text("0 1000\n")
+    monkeypatch.chdir(tmp_path)
+    assert run("bids", "bids", "--out", "out").exit_code == 0
+    monkeypatch.chdir(tmp_path.parent)
+    (tmp_path / "out").rename(tmp_path / "moved")
+    (row,) = read_case_table(tmp_path / "moved" / "cases.csv").rows
+    assert set(row.images) == {"flair", "b0", "b1000"}
+    assert all(path.is_file() for path in row.images.values())
+
+
 def test_isles24_and_the_envelope(tmp_path: Path) -> None:
     image(tmp_path / "isles" / "raw_data" / "sub-stroke0001" / "ses-01" / "sub-stroke0001_ses-01_ncct.nii.gz")
     done = run("isles24", tmp_path / "isles", "--out", tmp_path / "out", "--json")
     data = json.loads(done.stdout)["data"]
     assert (data["cases"], data["left_out"]) == (1, {})
-    assert data["notes"] == 5
+    assert data["notes"] == 6
     assert Path(data["table"]).is_file()
 
 

@@ -124,7 +124,7 @@ def write_import(imported: Imported, out: Path, *, replace: bool) -> Path:
             f"none of {len(imported.left_out)} subjects gave a case; reasons: {_codes(imported.left_out)}",
             hint=f"{out / REPORT} has the reason for each",
         )
-    table, content = out / TABLE, case_table_bytes(imported)
+    table, content = out / TABLE, case_table_bytes(imported, out)
     if table.exists() and table.read_bytes() != content and not replace:
         raise ImportFailed(
             f"{table}: is there already, with other content", hint="give another --out, or --replace to overwrite it"
@@ -133,8 +133,8 @@ def write_import(imported: Imported, out: Path, *, replace: bool) -> Path:
     return table
 
 
-def case_table_bytes(imported: Imported) -> bytes:
-    """The case table as CSV, with the columns that any case fills."""
+def case_table_bytes(imported: Imported, out: Path) -> bytes:
+    """The case table as CSV, with the columns that any case fills; images in OUT are named relative to it."""
     images = [name for name in IMAGE_COLUMNS if any(name in case.images for case in imported.cases)]
     cells = [name for name in CELL_COLUMNS if any(name in case.cells for case in imported.cases)]
     text = io.StringIO()
@@ -142,9 +142,14 @@ def case_table_bytes(imported: Imported) -> bytes:
     writer.writerow(["case_id", "patient_id", *(["synthetic"] if imported.synthetic else []), *images, *cells])
     for case in imported.cases:
         marks = ["1"] if imported.synthetic else []
-        paths = [str(case.images.get(name, "")) for name in images]
+        paths = [_path(case.images[name], out) if name in case.images else "" for name in images]
         writer.writerow([case.case_id, case.patient_id, *marks, *paths, *(case.cells.get(name, "") for name in cells)])
     return text.getvalue().encode()
+
+
+def _path(image: Path, out: Path) -> str:
+    """As the table names an image: an original by its absolute path, a converted one so that OUT may be moved."""
+    return str(image.relative_to(out)) if image.is_relative_to(out) else str(image.absolute())
 
 
 def _report(imported: Imported) -> bytes:

@@ -3,6 +3,7 @@
 FOLDER/
 ├── rawdata or raw_data/SUBJECT/ses-01/…_ncct.nii.gz, …_cta.nii.gz, perfusion-maps/…_tmax.nii.gz, …_cbf.nii.gz
 ├── derivatives/SUBJECT/ses-01/…_space-ncct_cta.nii.gz, perfusion-maps/…_space-ncct_tmax.nii.gz
+│                           …_space-ncct_lvo-msk.nii.gz
 └── phenotype/…/SUBJECT_…_demographic_baseline.csv or .xlsx, SUBJECT_…_outcome.csv or .xlsx
 
 A subject is sub-stroke0001 or sub-strokecase0001, a session ses-01 or ses-0001. The second session was imaged days
@@ -17,6 +18,7 @@ from fpe_core.data.layouts.bids import check_identifier, is_synthetic
 from fpe_core.data.layouts.columns import clinical_cells, column_of
 from fpe_core.data.layouts.files import check_volume_file, images_in, suffix_of
 from fpe_core.data.layouts.imported import FoundCase, Imported, Progress, each_case, note
+from fpe_core.data.layouts.occlusion import occlusion_side
 from fpe_core.data.layouts.perfusion import perfusion_volumes
 from fpe_core.data.layouts.tables import SUFFIXES, Row, read_table
 from fpe_core.errors import CaseError, CaseFileMissing, CaseSequenceMissing, ImportFailed
@@ -31,9 +33,9 @@ _KINDS: Final = ("demographic_baseline", "outcome")
 def import_isles24(folder: Path, *, progress: Progress | None = None) -> Imported:
     """Find the cases of an ISLES'24 tree. No image is copied.
 
-    Volumes of Tmax and CBF are counted on the perfusion maps. The grade after treatment becomes `final_mtici`; the data
-    set records no passes, so that a label for `recanalization` follows for all graded cases, and for `fpe` for failures
-    only.
+    Volumes of Tmax and CBF are counted on the perfusion maps; the side comes from the mask of the occlusion. The grade
+    after treatment becomes `final_mtici`. The data set records no passes, stenosis or rescue treatment: a label for
+    `recanalization` follows for all graded cases, for `fpe` and `rlvo` for failures only.
 
     Args:
         folder: the data set's root, or one that holds it under train/.
@@ -84,7 +86,9 @@ def _case(root: Path, subject: Path, tables: dict[str, list[Path]]) -> FoundCase
     cells, empty = clinical_cells(row)
     volumes, uncounted = _perfusion(acute, derived)
     cells |= {name: f"{value:g}" for name, value in volumes.items()}
-    return FoundCase(subject.name, subject.name, images, cells, (*notes, *unread, *empty, *uncounted))
+    side, unsided = _side(images, derived)
+    cells |= side
+    return FoundCase(subject.name, subject.name, images, cells, (*notes, *unread, *empty, *uncounted, *unsided))
 
 
 def _acute(subject: Path) -> Path:
@@ -144,6 +148,18 @@ def _perfusion(acute: Path, derived: Path) -> tuple[dict[str, float], list[str]]
     if "cbf_under_30_ml" not in volumes:
         notes.append("cbf_under_30_ml: empty, since CBF lies on other voxels or has no normal tissue to compare with")
     return volumes, notes
+
+
+def _side(images: dict[str, Path], derived: Path) -> tuple[dict[str, str], list[str]]:
+    """`occlusion_side` from the mask that experts drew on the CTA, which lies on the NCCT's voxels."""
+    try:
+        mask = read_volume(_one("lvo-msk", derived))
+        side = occlusion_side(mask, read_volume(images["ncct"])) if "ncct" in images else None
+    except CaseError as error:
+        return {}, [note("lvo-msk", error)]
+    if side is None:
+        return {}, ["occlusion_side: empty, since the mask lies in the middle or there is no NCCT to compare with"]
+    return {"occlusion_side": side}, []
 
 
 def _phenotype_files(root: Path) -> dict[str, dict[str, list[Path]]]:

@@ -80,6 +80,9 @@ def write_isles24_tree(folder: Path, rows: Sequence[CaseRow]) -> None:
         for kind, values in (("tmax", tmax), ("cbf", cbf)):
             _write_image(maps / f"{name}_ses-01_{kind}.nii.gz", values, affine)
         _write_image(later / f"{name}_ses-02_dwi.nii.gz", cbf, affine)
+        derived = folder / "derivatives" / name / "ses-01"
+        derived.mkdir(parents=True, exist_ok=True)
+        _write_occlusion(derived / f"{name}_ses-01_space-ncct_lvo-msk.nii.gz", row)
         phenotype = folder / "phenotype" / name
         _write_table(phenotype / "ses-01" / f"{name}_ses-01_demographic_baseline.csv", [_baseline(row)])
         _write_table(phenotype / "ses-02" / f"{name}_ses-02_outcome.csv", [_outcome(row)])
@@ -120,6 +123,17 @@ def _write_series(stem: Path, row: CaseRow) -> None:
     directions = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     (stem.parent / f"{stem.name}.bval").write_text(" ".join(map(str, B_VALUES)) + "\n")
     (stem.parent / f"{stem.name}.bvec").write_text("\n".join(" ".join(map(str, line)) for line in directions) + "\n")
+
+
+def _write_occlusion(path: Path, row: CaseRow) -> None:
+    """A ball of 4 mm, 20 mm beside the middle of the soft tissue, on the NCCT's voxels."""
+    ncct = read_volume(row.images["ncct"])
+    index = np.argwhere((ncct.data_xyz > 0) & (ncct.data_xyz < 100))
+    centre_mm = ncct.affine_ras[:3, :3] @ index.mean(axis=0) + ncct.affine_ras[:3, 3]
+    centre_mm[0] += -20 if row.occlusion_side == "left" else 20
+    places = np.moveaxis(np.indices(ncct.data_xyz.shape), 0, -1) @ ncct.affine_ras[:3, :3].T + ncct.affine_ras[:3, 3]
+    marked = ((places - centre_mm) ** 2).sum(axis=-1) < 4**2
+    _write_image(path, marked.astype(np.float32), ncct.affine_ras)
 
 
 def _baseline(row: CaseRow) -> Mapping[str, str]:

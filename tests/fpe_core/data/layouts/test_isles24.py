@@ -12,7 +12,7 @@ import pytest
 from fpe_core.config.recipe import recipe_named
 from fpe_core.data.case_table import CaseRow, read_case_table
 from fpe_core.data.labels import label_of
-from fpe_core.data.layouts.imported import write_import
+from fpe_core.data.layouts.imported import FoundCase, write_import
 from fpe_core.data.layouts.isles24 import import_isles24
 from fpe_core.data.phantoms.layouts import write_isles24_tree
 from fpe_core.errors import ImportFailed
@@ -22,9 +22,9 @@ nib: Any = nibabel
 FIRST, SECOND = "sub-stroke0001", "sub-stroke0002"
 CLINIC = (
     "age_years", "sex", "nihss", "onset_to_image_min", "unwitnessed_onset", "hypertension", "dyslipidaemia",
-    "diabetes", "atrial_fibrillation", "final_mtici",
+    "diabetes", "atrial_fibrillation", "occlusion_side", "final_mtici",
 )  # fmt: skip
-BASELINE = set(CLINIC) - {"final_mtici"}
+BASELINE = set(CLINIC) - {"final_mtici", "occlusion_side"}
 VOLUMES = ("cbf_under_30_ml", "tmax_over_4_s_ml", "tmax_over_6_s_ml", "tmax_over_10_s_ml")
 
 
@@ -33,6 +33,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory, ct_rows: tuple[CaseRow, ...]
     folder = tmp_path_factory.mktemp("isles24")
     write_isles24_tree(folder, ct_rows)
     return folder
+
+
+@pytest.fixture(scope="module")
+def sound(whole: Path) -> FoundCase:
+    """The first case of the whole tree."""
+    return import_isles24(whole).cases[0]
 
 
 @pytest.fixture
@@ -100,7 +106,6 @@ def test_images_after_treatment_are_never_taken(tmp_path: Path, tree: Path) -> N
 
 def test_an_image_in_ncct_space_stands_in(tree: Path) -> None:
     place = tree / "derivatives" / FIRST / "ses-01"
-    place.mkdir(parents=True)
     image(tree, "cta").rename(place / f"{FIRST}_ses-01_space-ncct_cta.nii.gz")
     maps(tree).rename(place / "perfusion-maps")
     case = import_isles24(tree).cases[0]
@@ -132,10 +137,10 @@ def scaled_tmax(tree: Path, factor: float) -> None:
     nib.save(nib.Nifti1Image(values, old.affine), path)
 
 
-def test_tmax_in_milliseconds_gives_the_same_volumes(tree: Path, whole: Path) -> None:
+def test_tmax_in_milliseconds_gives_the_same_volumes(tree: Path, sound: FoundCase) -> None:
     scaled_tmax(tree, 1000)
-    changed, same = import_isles24(tree).cases[0].cells, import_isles24(whole).cases[0].cells
-    assert {name: changed[name] for name in VOLUMES} == {name: same[name] for name in VOLUMES}
+    changed = import_isles24(tree).cases[0].cells
+    assert {name: changed[name] for name in VOLUMES} == {name: sound.cells[name] for name in VOLUMES}
 
 
 def second_acute_session(tree: Path) -> None:
@@ -172,7 +177,19 @@ def test_a_subject_that_gives_no_case_is_listed_and_the_other_comes_in(
     assert [(subject.code, message in subject.message) for subject in imported.left_out] == [(code, True)]
 
 
+def mask(tree: Path) -> Path:
+    return tree / "derivatives" / FIRST / "ses-01" / f"{FIRST}_ses-01_space-ncct_lvo-msk.nii.gz"
+
+
+def empty_mask(tree: Path) -> None:
+    old = nib.load(mask(tree))
+    nib.save(nib.Nifti1Image(np.zeros(old.shape, np.float32), old.affine), mask(tree))
+
+
 NOTED: list[tuple[Callable[[Path], object], str, set[str]]] = [
+    (lambda tree: mask(tree).unlink(), "lvo-msk: no such file [FPE-211]", {"occlusion_side"}),
+    (empty_mask, "lvo-msk: nothing is marked, or the NCCT shows no bone [FPE-214]", {"occlusion_side"}),
+    (lambda tree: shutil.copy(maps(tree) / f"{FIRST}_ses-01_cbf.nii.gz", mask(tree)), "[FPE-216]", {"occlusion_side"}),
     (lambda tree: image(tree, "cta").unlink(), "cta: no such file [FPE-211]", {"cta"}),
     (lambda tree: image(tree, "cta").write_bytes(b"x"), "[FPE-212]", {"cta"}),
     (lambda tree: shutil.rmtree(maps(tree)), "tmax: no such file [FPE-211]", set(VOLUMES)),
@@ -195,12 +212,12 @@ NOTED: list[tuple[Callable[[Path], object], str, set[str]]] = [
 
 @pytest.mark.parametrize(("broken", "note", "lost"), NOTED)
 def test_what_is_missing_or_wrong_is_noted_and_the_rest_stays(
-    tree: Path, whole: Path, broken: Callable[[Path], object], note: str, lost: set[str]
+    tree: Path, sound: FoundCase, broken: Callable[[Path], object], note: str, lost: set[str]
 ) -> None:
     broken(tree)
-    before, after = import_isles24(whole).cases[0], import_isles24(tree).cases[0]
+    after = import_isles24(tree).cases[0]
     assert note in " ".join(after.notes)
-    there, left = (set(case.cells) | set(case.images) for case in (before, after))
+    there, left = (set(case.cells) | set(case.images) for case in (sound, after))
     assert there - left == lost & there
     assert lost & there
 
@@ -209,7 +226,7 @@ def test_a_tree_without_phenotype_comes_in_without_clinic(tree: Path) -> None:
     shutil.rmtree(tree / "phenotype")
     imported = import_isles24(tree)
     assert imported.notes == ("phenotype: not there, so no clinical column is filled",)
-    assert all(set(case.cells) == set(VOLUMES) for case in imported.cases)
+    assert all(set(case.cells) == {*VOLUMES, "occlusion_side"} for case in imported.cases)
 
 
 def test_folders_without_raw_data_or_with_two_are_refused(tmp_path: Path, tree: Path) -> None:
