@@ -71,7 +71,7 @@ def dicom(
 
 def _bar(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _counts(result: "ImportResult") -> dict[str, object]:
@@ -79,6 +79,7 @@ def _counts(result: "ImportResult") -> dict[str, object]:
     return {
         "with_images": sum(bool(case.images) for case in result.report.cases),
         "without_images": {case.case_id: case.code for case in result.report.cases if case.code},
+        "listed": sum(case.listed for case in result.report.cases),
         "images": len(images),
         "images_ready_before": sum(image.cached for image in images),
         "refused_files": result.report.refused_files,
@@ -110,6 +111,8 @@ def _case_line(case: "CaseReport") -> str:
     taken = [f"{name} (series {image.series.series_number})" for name, image in case.images.items()]
     failed = [f"{one.sequence} series {one.series.series_number} [{one.code}] {one.sentence}" for one in case.failed]
     what = ", ".join(taken) or f"nothing taken [{case.code}]"
+    if taken and not case.listed:
+        what += " (not in cases.csv: another case of the patient has the clinical row)"
     return "; ".join([f"{case.case_id}  {what}", *failed, *([f"{len(case.left)} left"] if case.left else [])])
 
 

@@ -207,8 +207,9 @@ def _result(
     before: ImportReport | None,
 ) -> ImportResult:
     joined = join(clinical, [_imported(case) for case in _in_time(cases) if case.outcome.images]) if clinical else None
-    reports = tuple(_case_report(case) for case in cases)
-    table = _cases_csv(cases, clinical, joined)
+    listed = _listed(cases, joined)
+    reports = tuple(_case_report(case, listed=case in listed) for case in cases)
+    table = _cases_csv(listed, clinical, joined)
     report = ImportReport(
         rules_sha256=rules_sha256,
         cases=reports,
@@ -238,7 +239,20 @@ def _imported(case: _Case) -> ImportedCase:
     return ImportedCase(case.case_id, case.choice.patient_key, started.date() if started else None)
 
 
-def _case_report(case: _Case) -> CaseReport:
+def _listed(cases: Sequence[_Case], joined: Join | None) -> list[_Case]:
+    """Cases that go into the table: those with an image, by id.
+
+    Of a patient with a joined case only the joined ones: what was scanned after a treatment is no case of its own, and
+    without a treatment_date it would have the whole patient set aside (FPE-235).
+    """
+    with_images = [case for case in cases if case.outcome.images]
+    if joined is None:
+        return with_images
+    treated = {case.patient_id for case in with_images if case.case_id in joined.cells}
+    return [case for case in with_images if case.case_id in joined.cells or case.patient_id not in treated]
+
+
+def _case_report(case: _Case, *, listed: bool) -> CaseReport:
     seen = {name: [_seen(case, one.series, one.why) for one in ranked] for name, ranked in case.choice.ranked.items()}
     images: dict[ImageColumn, ImageTaken] = {}
     failed_ranks = {(failure.sequence, failure.rank) for failure in case.outcome.failures}
@@ -260,6 +274,7 @@ def _case_report(case: _Case) -> CaseReport:
     return CaseReport(
         case_id=case.case_id,
         patient_id=case.patient_id,
+        listed=listed,
         images=images,
         failed=failed,
         left=tuple(sorted(left, key=lambda one: (one.study, one.series_number or 0))),
@@ -296,14 +311,13 @@ def _clinical_report(clinical: ClinicalTable | None, joined: Join | None) -> Cli
 
 
 def _cases_csv(cases: Sequence[_Case], clinical: ClinicalTable | None, joined: Join | None) -> bytes:
-    """Cases that have an image, by id; columns that no case fills are left out."""
-    with_images = [case for case in cases if case.outcome.images]
-    sequences = [name for name in IMAGE_COLUMNS if any(name in case.outcome.images for case in with_images)]
+    """One row for each of `cases`; columns of images that none has are left out."""
+    sequences = [name for name in IMAGE_COLUMNS if any(name in case.outcome.images for case in cases)]
     columns = ["case_id", "patient_id", *sequences, *(clinical.columns if clinical else ())]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
     writer.writeheader()
-    for case in with_images:
+    for case in cases:
         images: dict[str, str] = {name: _image_path(case, name) for name in case.outcome.images}
         cells = joined.cells.get(case.case_id, {}) if joined else {}
         writer.writerow({"case_id": case.case_id, "patient_id": case.patient_id, **images, **cells})

@@ -60,8 +60,10 @@ class CaseReport(FrozenModel):
     """Pseudonym; the link table says whose."""
     patient_id: str
     """Pseudonym of the patient."""
+    listed: bool
+    """Whether it is in the case table: it has an image, and no other case of the patient was given the clinical row."""
     images: dict[ImageColumn, ImageTaken] = Field(default_factory=dict)
-    """What goes into the case table."""
+    """What was taken, by sequence."""
     failed: tuple[SeriesFailed, ...] = ()
     """Series that could not be read; where another of the same sequence could, it was taken instead."""
     left: tuple[SeriesSeen, ...] = ()
