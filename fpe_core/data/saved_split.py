@@ -47,7 +47,9 @@ class SavedSplit(FrozenModel):
     @classmethod
     def of_splits(cls, split_of: Mapping[str, SplitName], plan: SplitPlan, *, seed: int) -> "SavedSplit":
         """A split into train, validation and test."""
-        parts = {name: _sorted(patient for patient, split in split_of.items() if split == name) for name in SPLITS}
+        parts: dict[str, tuple[str, ...]] = {
+            name: _sorted(patient for patient, split in split_of.items() if split == name) for name in SPLITS
+        }
         return _hashed("random" if plan.test_from is None else "date", seed, plan, parts)
 
     @classmethod
