@@ -147,7 +147,8 @@ def _report_before(places: Places) -> ImportReport | None:
         report = ImportReport.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise ImportFailed(
-            f"{path}: not the report of an import ({type(error).__name__})", hint="choose an empty --out"
+            f"{path}: not the report of an import by this version ({type(error).__name__})",
+            hint=f"move it and {CASES} away and import again; names and images stay",
         ) from None
     if cases.exists() and file_sha256(cases) != report.cases_csv_sha256:
         raise ImportFailed(
