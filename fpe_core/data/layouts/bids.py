@@ -167,7 +167,7 @@ def _candidates(place: Path, notes: list[str]) -> Iterator[tuple[str, Path]]:
     by_suffix: dict[str, list[Path]] = {}
     for folder in (*(place / name for name in _FOLDERS), place):
         for path in images_in(folder):
-            by_suffix.setdefault(suffix_of(path), []).append(path)
+            by_suffix.setdefault(_kind(path), []).append(path)
     for suffix in COLUMN_OF_SUFFIX:
         paths = by_suffix.get(suffix, [])
         runs = {entities_of(path).get("run", "") for path in paths}
@@ -179,6 +179,17 @@ def _candidates(place: Path, notes: list[str]) -> Iterator[tuple[str, Path]]:
             if len(paths) > 1:
                 notes.append(f"{suffix}: the last of {len(paths)} runs, {last.name}")
             yield suffix, last
+
+
+def _kind(path: Path) -> str:
+    """The suffix; a CT that its entities call an angiography is a CTA, and another one with contrast is of no use."""
+    suffix, entities = suffix_of(path), entities_of(path)
+    acquisition = entities.get("acq", "").lower()
+    if suffix != "ct":
+        return suffix
+    if "cta" in acquisition or "angio" in acquisition:
+        return "cta"
+    return "contrast" if "ce" in entities or "perf" in acquisition or "ctp" in acquisition else suffix
 
 
 def _diffusion(root: Path, path: Path, out: Path, case_id: str) -> dict[str, Path]:

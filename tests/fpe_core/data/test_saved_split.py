@@ -4,8 +4,11 @@ import json
 import stat
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fpe_core.config.study import SplitPlan
 from fpe_core.data.saved_split import SavedSplit, saved_or_new_split
@@ -131,3 +134,29 @@ def test_a_strict_reader_counts_who_came_and_went(tmp_path: Path) -> None:
     changed = [*list(LABELS)[2:], "new"]
     with pytest.raises(SplitUnusable, match="of whom 2 are gone; 1 of the 29 present ones are new"):
         saved.check_fits(changed, tmp_path)
+
+
+@given(changes=st.lists(st.tuples(st.booleans(), st.integers(0, 39)), max_size=15), by_date=st.booleans())
+def test_whatever_comes_and_goes_nobody_moves_and_nobody_joins_the_test(
+    changes: list[tuple[bool, int]], by_date: bool
+) -> None:
+    people = {f"p{i:02}": int(i % 3 == 0) for i in range(40)}
+    days = {patient: date(2019 + i % 2, 6, 1) for i, patient in enumerate(people)}
+    plan = SplitPlan(test_from=DAY) if by_date else PLAN
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "split.json"
+        first = saved_or_new_split(path, LABELS, plan, seed=5, treated_on=days)
+        seen, present = dict(first), dict(LABELS)
+        for comes, number in changes:
+            patient = f"p{number:02}"
+            present = (
+                present | {patient: people[patient]} if comes else {p: v for p, v in present.items() if p != patient}
+            )
+            try:
+                now = saved_or_new_split(path, present, plan, seed=5, treated_on=days)
+            except SplitUnusable:
+                continue
+            assert all(seen.get(patient, split) == split for patient, split in now.items())
+            assert all(split == "train" for patient, split in now.items() if patient not in first)
+            assert set(present) - set(now) <= {p for p in people if by_date and p not in first and days[p] >= DAY}
+            seen |= now

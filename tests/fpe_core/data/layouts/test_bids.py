@@ -269,6 +269,20 @@ def test_the_last_run_is_taken_and_b_values_may_be_shared(tmp_path: Path, tree: 
     assert "b1000" in first.images
 
 
+def test_a_ct_with_contrast_is_never_a_plain_one(tmp_path: Path, tree: Path) -> None:
+    place = tree / "sub-001/ses-01/ct"
+    place.mkdir()
+    for name in ("ct", "acq-CTA_ct", "acq-perf_ct", "ce-iodine_ct"):
+        shutil.copy(flair(tree), place / f"sub-001_ses-01_{name}.nii.gz")
+    first = import_bids(tree, tmp_path / "out").cases[0]
+    assert {name: first.images[name].name for name in ("ncct", "cta")} == {
+        "ncct": "sub-001_ses-01_ct.nii.gz", "cta": "sub-001_ses-01_acq-CTA_ct.nii.gz",
+    }  # fmt: skip
+    assert not first.notes
+    (place / "sub-001_ses-01_ct.nii.gz").unlink()
+    assert "ncct" not in import_bids(tree, tmp_path / "out").cases[0].images
+
+
 def test_folders_that_hold_no_subject_or_too_many_are_refused(tmp_path: Path, tree: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImportFailed, match="got none") as refused:
