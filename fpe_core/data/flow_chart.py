@@ -40,11 +40,11 @@ def flow_picture(flow: Flow) -> bytes:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     arrow = {"arrowstyle": "-|>", "color": "black", "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", xy=(0.22, 0.21), xytext=(0.22, 0.83), arrowprops=arrow)
+    axes.annotate("", xy=(0.22, 0.223), xytext=(0.22, 0.83), arrowprops=arrow)
     axes.annotate("", xy=(0.436, 0.53), xytext=(0.22, 0.53), arrowprops=arrow)
     axes.text(0.22, 0.88, f"Eligible\nn = {flow.eligible}", ha="center", va="center", bbox=_BOX)
     axes.text(0.45, 0.53, _excluded_words(flow), ha="left", va="center", fontsize=9, bbox=_BOX)
-    axes.text(0.22, 0.14, _included_words(flow), ha="center", va="center", bbox=_BOX)
+    axes.text(0.22, 0.2, _included_words(flow), ha="center", va="top", bbox=_BOX)
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()
