@@ -95,12 +95,13 @@ def scan_folder(root: Path) -> FolderScan:
     """
     if not root.is_dir():
         raise ImportFailed(f"{root}: no such folder", hint="name the folder that the PACS export was written to")
-    paths, ignored, refused = [], [], []
-    for path, why in _walk(root):
+    paths, ignored, closed = [], [], list[Path]()
+    for path, why in _walk(root, closed):
         if why:
             ignored.append(Ignored(path, why))
         else:
             paths.append(path)
+    refused = [Refused(path, CaseFileUnreadable.code, f"{path}: the folder may not be read") for path in closed]
     files: dict[tuple[str, str, str], list[_File]] = {}
     with quietly(), ThreadPoolExecutor(_READERS) as pool:
         for path, found in zip(paths, pool.map(_read_one, paths), strict=True):
@@ -120,16 +121,13 @@ def _order(series: Series) -> tuple[str, str, int, str, float, Path]:
     return series.patient_key, series.study_key, number, series.series_key, b_value, series.frames[0].path
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, str]]:
-    """Every file below `root` in a fixed order, and why it is not to be read, if so."""
-    unreadable: list[Path] = []
-    for folder, folders, names in os.walk(root, onerror=lambda error: unreadable.append(Path(str(error.filename)))):
+def _walk(root: Path, closed: list[Path]) -> Iterator[tuple[Path, str]]:
+    """Every file below `root` in a fixed order, and why it is not to be read, if so; `closed` gets what is locked."""
+    for folder, folders, names in os.walk(root, onerror=lambda error: closed.append(Path(str(error.filename)))):
         folders.sort()
         for name in sorted([*names, *(f for f in folders if (Path(folder) / f).is_symlink())]):
             path = Path(folder) / name
             yield path, _why_not(path)
-    for path in unreadable:
-        yield path, "a folder that may not be read"
 
 
 def _why_not(path: Path) -> str:

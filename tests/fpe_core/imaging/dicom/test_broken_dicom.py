@@ -1,5 +1,6 @@
 """What arrives broken ends in its code, without a traceback, and costs no other series."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,4 +204,22 @@ def test_broken_dicom_ends_in_its_code(tmp_path, write_dicom, place, assert_plac
                 assert_placed(read.volume)
     assert codes == {kind.code}
     assert [series.attributes.number for series in found.series].count(2) == 1
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("stored", [{}, {"multi_frame": True}, {"compression": "rle"}], ids=str)
+def test_whatever_bytes_are_damaged_ends_in_a_code_or_a_volume(tmp_path, write_dicom, capfd, seed, stored):
+    rng = np.random.default_rng(seed)
+    for path in write_dicom(**stored):
+        damaged = bytearray(path.read_bytes())
+        for _ in range(rng.integers(1, 6)):
+            damaged[rng.integers(132, min(len(damaged), 1500))] = rng.integers(256)
+        if rng.random() < 0.2:
+            del damaged[rng.integers(132, len(damaged)) :]
+        path.write_bytes(bytes(damaged))
+    for series in scan_folder(tmp_path / "export").series:
+        with contextlib.suppress(CaseError):
+            read = read_series(series)
+            assert np.isfinite(read.volume.affine_ras).all()
     assert capfd.readouterr() == ("", "")
