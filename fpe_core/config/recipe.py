@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from fpe_core.config.base import FrozenModel
 from fpe_core.errors import ConfigValueInvalid
 
-RECIPE_CODE_VERSION = 2
+RECIPE_CODE_VERSION = 3
 """Raised whenever the preprocessing code changes what comes out of it, so that no cache mixes old and new volumes."""
 
 TEMPLATE_SHA256 = "421a10e872fd6cadae7f61d358dffbcc1795a497d61ee76c5dda2503e1a1e9e6"
@@ -49,7 +49,7 @@ class RegistrationSettings(FrozenModel):
     """Affine registration to MNI152, and rigid registration between the sequences of a case, both with ANTs."""
 
     transform: Literal["affine"] = "affine"
-    """12 parameters, after a similarity transform that starts from the centres of mass."""
+    """12 parameters, from a similarity transform that a search over rotations found."""
     metric: Literal["mattes", "GC"] = "mattes"
     """mattes: mutual information, which also holds between CT and the T1 template. GC: global correlation."""
     spacing_mm: Annotated[int, Field(ge=1, le=10)] = 3
@@ -158,7 +158,7 @@ def _sha256(content: dict[str, Any]) -> str:
 
 _SMALL_GRID = Grid(shape_zyx=(26, 64, 64), spacing_zyx_mm=(6.0, 3.5, 3.5))
 _COARSE_REGISTRATION = RegistrationSettings(spacing_mm=6, iterations=(100, 30), shrink_factors=(2, 1))
-_COARSE_N4 = N4Settings(shrink_factor=3, iterations=(20, 10))
+_COARSE_N4 = N4Settings(shrink_factor=3, iterations=(20, 20, 10, 10))
 
 _BUILT_IN = {
     recipe.name: recipe

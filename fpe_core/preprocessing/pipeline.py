@@ -4,16 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fpe_core.config.recipe import PreprocessingRecipe
-from fpe_core.imaging.template import Template, load_template
+from fpe_core.config.recipe import Grid, PreprocessingRecipe
+from fpe_core.imaging.template import load_template
 from fpe_core.imaging.volume import Array, Mask, Matrix, Volume
 from fpe_core.preprocessing.history import History
 from fpe_core.preprocessing.quality import (
     check_overlap,
-    dice,
     grid_voxel_ml,
     mutual_information,
+    overlap_with_template,
     rotation_deg,
+    scales,
+    shift_mm,
     template_on,
 )
 from fpe_core.preprocessing.registration import register_to_template
@@ -26,12 +28,14 @@ class Landed:
     """The reference sequence in MNI space.
 
     Attributes:
+        sequence: its name.
         mni_from_native: `(4, 4)` native RAS+ mm of the reference sequence to MNI RAS+ mm.
         brain_xyz: `(X, Y, Z)` bool, the tight mask on the reference's working voxels.
         mask_zyx: `(Z, H, W)` bool, the same on the grid.
-        overlap: Dice coefficient of `mask_zyx` and the template's brain.
+        overlap: Dice coefficient of the tight mask and the template's brain, on the template's voxels.
     """
 
+    sequence: str
     mni_from_native: Matrix
     brain_xyz: Mask
     mask_zyx: Mask
@@ -63,26 +67,50 @@ def land(brain: Volume, rough_xyz: Mask, sequence: str, recipe: PreprocessingRec
     with history.step("tight_mask", sequence):
         tight = tight_mask(rough_xyz, brain, template, matrix)
         mask = mask_to_grid(tight, brain, recipe.grid, matrix)
-    overlap = dice(mask, _template_mask(recipe, template))
+    overlap = overlap_with_template(tight, brain, template, matrix)
     check_overlap(overlap, settings.min_dice)
-    return Landed(matrix, tight, mask, overlap)
+    return Landed(sequence, matrix, tight, mask, overlap)
 
 
 def quality(
-    landed: Landed, working: Volume, volumes: dict[str, Array], recipe: PreprocessingRecipe
+    landed: Landed,
+    working: Volume,
+    volumes: dict[str, Array],
+    recipe: PreprocessingRecipe,
+    reference: Array | None = None,
 ) -> dict[str, float]:
-    """Mask volumes in ml, overlap with the template, rotation and scale, similarity to the template per sequence."""
+    """The numbers by which a case is judged.
+
+    Args:
+        landed: the reference sequence.
+        working: gives the size of its working voxels.
+        volumes: `(Z, H, W)` per sequence on the grid.
+        recipe: gives the grid.
+        reference: `(Z, H, W)` the reference sequence on the grid, where it is not among `volumes`.
+
+    Returns:
+        mask_native_ml, mask_mni_ml (the part inside the grid), template_dice, rotation_deg, shift_mm, volume_scale,
+        scale_min and scale_max; per sequence similarity_NAME to the template and, for those that are not the reference,
+        similarity_to_reference_NAME, both as mutual information in nats inside the mask.
+    """
     t1, brain = template_on(recipe.grid, load_template(recipe.registration.spacing_mm))
+    matrix = landed.mni_from_native
+    stretch = scales(matrix)
     numbers = {
         "mask_native_ml": float(landed.brain_xyz.sum()) * working.voxel_ml,
         "mask_mni_ml": float(landed.mask_zyx.sum()) * grid_voxel_ml(recipe.grid),
         "template_dice": landed.overlap,
-        "rotation_deg": rotation_deg(landed.mni_from_native),
-        "volume_scale": float(np.linalg.det(landed.mni_from_native[:3, :3])),
+        "rotation_deg": rotation_deg(matrix),
+        "shift_mm": shift_mm(matrix, Grid().centre_ras_mm),
+        "volume_scale": float(np.linalg.det(matrix[:3, :3])),
+        "scale_min": float(stretch.min()),
+        "scale_max": float(stretch.max()),
     }
     both = landed.mask_zyx & brain
-    return numbers | {f"similarity_{name}": mutual_information(v, t1, both) for name, v in volumes.items()}
-
-
-def _template_mask(recipe: PreprocessingRecipe, template: Template) -> Mask:
-    return template_on(recipe.grid, template)[1]
+    numbers |= {f"similarity_{name}": mutual_information(v, t1, both) for name, v in volumes.items()}
+    first = volumes[landed.sequence] if reference is None else reference
+    return numbers | {
+        f"similarity_to_reference_{name}": mutual_information(v, first, landed.mask_zyx)
+        for name, v in volumes.items()
+        if name != landed.sequence
+    }

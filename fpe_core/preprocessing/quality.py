@@ -4,8 +4,10 @@ import numpy as np
 
 from fpe_core.config.recipe import Grid
 from fpe_core.errors import CaseRegistrationFailed
+from fpe_core.imaging.geometry import inverted, sitk_transform, to_sitk
+from fpe_core.imaging.itk import sitk
 from fpe_core.imaging.template import Template
-from fpe_core.imaging.volume import Array, Mask, Matrix
+from fpe_core.imaging.volume import Array, Mask, Matrix, Volume
 from fpe_core.preprocessing.resample import mask_to_grid, to_grid
 
 _BINS = 32
@@ -24,6 +26,36 @@ def dice(first: Mask, second: Mask) -> float:
     """2|A∩B| / (|A|+|B|), 0 when both are empty."""
     total = int(first.sum()) + int(second.sum())
     return 2.0 * int((first & second).sum()) / total if total else 0.0
+
+
+def overlap_with_template(brain_xyz: Mask, working: Volume, template: Template, mni_from_native: Matrix) -> float:
+    """Dice coefficient of a brain mask and the template's brain, on the template's own voxels.
+
+    The recipe's grid has no say: it may hold a part of the head only.
+
+    Args:
+        brain_xyz: `(X, Y, Z)` bool on `working`'s voxels.
+        working: gives their place, native RAS+ mm.
+        template: MNI152.
+        mni_from_native: `(4, 4)` native RAS+ mm to MNI RAS+ mm.
+    """
+    share = to_sitk(working.with_data(brain_xyz.astype(np.float32)))
+    there = sitk.Resample(share, to_sitk(template.t1), sitk_transform(inverted(mni_from_native)), sitk.sitkLinear, 0.0)
+    return dice(sitk.GetArrayViewFromImage(there).transpose(2, 1, 0) >= 0.5, template.brain_xyz)
+
+
+def scales(matrix: Matrix) -> Matrix:
+    """`(3,)` factors by which a `(4, 4)` transform stretches its principal axes, largest first."""
+    found: Matrix = np.linalg.svd(matrix[:3, :3], compute_uv=False).astype(np.float64)
+    return found
+
+
+def shift_mm(matrix: Matrix, centre_mni_mm: tuple[float, float, float]) -> float:
+    """How far `centre_mni_mm` is from the place that a `(4, 4)` native-to-MNI transform takes there: the distance that
+    the head lay from MNI's place in the scanner's frame.
+    """
+    native = (inverted(matrix) @ np.array([*centre_mni_mm, 1.0]))[:3]
+    return float(np.linalg.norm(native - np.array(centre_mni_mm)))
 
 
 def mutual_information(first: Array, second: Array, where: Mask) -> float:

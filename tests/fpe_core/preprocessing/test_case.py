@@ -104,7 +104,9 @@ def test_adc_is_computed_where_only_b0_and_b1000_exist(scanner, tmp_path):
     write_volume(adc, tmp_path / "adc.nii.gz")
     b_values = {name: tmp_path / f"{name}.nii.gz" for name in ("b0", "b1000")}
     computed = preprocess_case(CaseFiles("a", b_values), MR)
-    given = preprocess_case(CaseFiles("a", {"dwi": tmp_path / "b1000.nii.gz", "adc": tmp_path / "adc.nii.gz"}), MR)
+    given = preprocess_case(
+        CaseFiles("a", {"dwi": tmp_path / "b1000.nii.gz", "adc": tmp_path / "adc.nii.gz", "b0": b_values["b0"]}), MR
+    )
     assert set(computed.volumes) == {"dwi", "adc"}
     np.testing.assert_allclose(computed.volumes["adc"], given.volumes["adc"], atol=1e-3)
 
