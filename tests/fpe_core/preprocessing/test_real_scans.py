@@ -8,7 +8,10 @@ import pytest
 from scipy import ndimage
 
 from fpe_core.config.recipe import recipe_named
+from fpe_core.imaging.nifti import read_volume
 from fpe_core.preprocessing.case import CaseFiles, preprocess_case
+from fpe_core.preprocessing.native_mask import native_brain_mask
+from fpe_core.preprocessing.quality import dice
 
 FOLDER = Path(os.environ.get("FPE_REAL_SCANS", ""))
 pytestmark = [
@@ -43,3 +46,27 @@ def test_a_head_ct_with_skull(name):
     inside = case.volumes["ncct"][case.mask > 0] * 100
     assert 20 < np.median(inside) < 40
     assert (inside > 95).mean() < 0.02, "skull inside the mask"
+
+
+def test_the_native_mask_of_a_head_ct_fills_the_skull():
+    scan = read_volume(FOLDER / "head_ct_2mm.nii.gz")
+    recipe = recipe_named("mnt-dl-ct")
+    narrow, wide = (native_brain_mask(scan, "ncct", recipe, margin_mm=margin) for margin in (0.0, 1.0))
+    assert dice(narrow, enclosed_by_bone(scan.data_xyz)) > 0.95
+    assert (scan.data_xyz[narrow] > 500).mean() < 0.01
+    assert wide[narrow].all()
+    assert dice(narrow, wide) > 0.95
+
+
+def enclosed_by_bone(hu: np.ndarray) -> np.ndarray:
+    """The cranial cavity by other means: soft tissue from which a straight way along the axes meets bone in at least
+    five of six directions, without the thin bridges to orbits and nose. No registration, no template."""
+    bone = hu > 500
+    met = np.zeros(hu.shape, int)
+    for axis in range(3):
+        met += np.maximum.accumulate(bone, axis=axis)
+        met += np.flip(np.maximum.accumulate(np.flip(bone, axis), axis=axis), axis)
+    candidate = (met >= 5) & ~bone & (hu > -30) & (hu != 0)
+    labels, _ = ndimage.label(ndimage.binary_erosion(candidate, iterations=3))
+    core = labels == np.bincount(labels[labels > 0]).argmax()
+    return ndimage.binary_fill_holes(ndimage.binary_dilation(core, iterations=3) & candidate)
