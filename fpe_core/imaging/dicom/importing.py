@@ -7,9 +7,7 @@ OUT/
 └── images/<case>/<sequence>.nii.gz, and <sequence>.json beside it
 """
 
-import csv
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,23 +17,18 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from fpe_core.data.case_table import IMAGE_COLUMNS, ImageColumn
-from fpe_core.errors import CaseError, CaseSequenceMissing, ImportFailed
+from fpe_core.errors import CaseError, ImportFailed
 from fpe_core.imaging.content import file_sha256
 from fpe_core.imaging.dicom.choose import CaseChoice, choose_cases
-from fpe_core.imaging.dicom.clinic import ClinicalTable, ImportedCase, Join, join
+from fpe_core.imaging.dicom.clinic import ClinicalTable, ImportedCase, join
 from fpe_core.imaging.dicom.convert import ConversionOutcome, ConversionTask, Failure, Source, convert_cases, input_hash
+from fpe_core.imaging.dicom.outcome import Case, case_report, cases_csv, clinical_report, listed_cases
 from fpe_core.imaging.dicom.pseudonym import LinkTable, alone_with
 from fpe_core.imaging.dicom.report import (
-    CaseReport,
-    ClinicalReport,
-    ImageTaken,
     ImportReport,
-    SeriesFailed,
-    SeriesSeen,
 )
 from fpe_core.imaging.dicom.rules import ImportRules
-from fpe_core.imaging.dicom.series import FolderScan, Series, scan_folder
+from fpe_core.imaging.dicom.series import FolderScan, scan_folder
 from fpe_core.preprocessing.processed import write_private
 
 CASES: Final = "cases.csv"
@@ -43,12 +36,6 @@ REPORT: Final = "import-report.json"
 LINK_TABLE: Final = "link-table.json"
 Progress = Callable[[int, int, str], None]
 """Called after each case with: cases done, cases in all, the case's id."""
-
-
-_MODALITIES: Final = frozenset({"CT", "MR", "PT", "NM", "XA", "US", "CR", "DX", "OT", "SC", "RF"})
-
-
-_SENTENCES: Final = {error.code: error.safe_sentence for error in CaseError.__subclasses__()}
 
 
 @dataclass(frozen=True)
@@ -77,14 +64,6 @@ class ImportResult:
     messages: tuple[str, ...] = field(repr=False)
     gone: int
     table: bytes = field(repr=False)
-
-
-@dataclass
-class _Case:
-    case_id: str
-    patient_id: str
-    choice: CaseChoice
-    outcome: ConversionOutcome = field(init=False)
 
 
 def import_dicom(
@@ -164,15 +143,15 @@ def _nothing_found(root: Path, scan: FolderScan) -> ImportFailed:
     return ImportFailed(f"{root}: no DICOM image found ({counts}{example})", hint="name the folder of the PACS export")
 
 
-def _named(choices: Sequence[CaseChoice], table: LinkTable) -> list[_Case]:
+def _named(choices: Sequence[CaseChoice], table: LinkTable) -> list[Case]:
     cases = []
     for choice in choices:
         case_id = table.case(choice.patient_key, choice.study_keys, choice.started.date() if choice.started else None)
-        cases.append(_Case(case_id, table.patient(choice.patient_key), choice))
+        cases.append(Case(case_id, table.patient(choice.patient_key), choice))
     return sorted(cases, key=lambda case: case.case_id)
 
 
-def _convert(cases: Sequence[_Case], places: Places, table: LinkTable, jobs: int, progress: Progress | None) -> None:
+def _convert(cases: Sequence[Case], places: Places, table: LinkTable, jobs: int, progress: Progress | None) -> None:
     by_id = {case.case_id: case for case in cases}
     tasks = []
     for case in cases:
@@ -192,7 +171,7 @@ def _convert(cases: Sequence[_Case], places: Places, table: LinkTable, jobs: int
             by_id[task.case_id].outcome = ConversionOutcome(task.case_id)
 
 
-def _task(case: _Case, places: Places, table: LinkTable) -> ConversionTask:
+def _task(case: Case, places: Places, table: LinkTable) -> ConversionTask:
     sources = {
         name: tuple(Source(one.series, input_hash(one.series, places.root, table)) for one in ranked)
         for name, ranked in case.choice.ranked.items()
@@ -201,22 +180,22 @@ def _task(case: _Case, places: Places, table: LinkTable) -> ConversionTask:
 
 
 def _result(
-    cases: Sequence[_Case],
+    cases: Sequence[Case],
     scan: FolderScan,
     rules_sha256: str,
     clinical: ClinicalTable | None,
     before: ImportReport | None,
 ) -> ImportResult:
     joined = join(clinical, [_imported(case) for case in _in_time(cases) if case.outcome.images]) if clinical else None
-    listed = _listed(cases, joined)
-    reports = tuple(_case_report(case, listed=case in listed) for case in cases)
-    table = _cases_csv(listed, clinical, joined)
+    listed = listed_cases(cases, joined)
+    reports = tuple(case_report(case, listed=case in listed) for case in cases)
+    table = cases_csv(listed, clinical, joined)
     report = ImportReport(
         rules_sha256=rules_sha256,
         cases=reports,
         refused_files=dict(sorted(Counter(refused.code for refused in scan.refused).items())),
         ignored_files=dict(sorted(Counter(ignored.reason for ignored in scan.ignored).items())),
-        clinical=_clinical_report(clinical, joined),
+        clinical=clinical_report(clinical, joined),
         cases_csv_sha256=hashlib.sha256(table).hexdigest(),
     )
     now = {case.case_id for case in reports if case.images}
@@ -231,95 +210,10 @@ def _result(
     return ImportResult(report, unnamed, tuple(messages), gone, table)
 
 
-def _in_time(cases: Sequence[_Case]) -> list[_Case]:
+def _in_time(cases: Sequence[Case]) -> list[Case]:
     return sorted(cases, key=lambda case: (case.choice.started or datetime.min, case.case_id))
 
 
-def _imported(case: _Case) -> ImportedCase:
+def _imported(case: Case) -> ImportedCase:
     started = case.choice.started
     return ImportedCase(case.case_id, case.choice.patient_key, started.date() if started else None)
-
-
-def _listed(cases: Sequence[_Case], joined: Join | None) -> list[_Case]:
-    """Cases that go into the table: those with an image, by id.
-
-    Of a patient with a joined case only the joined ones: what was scanned after a treatment is no case of its own, and
-    without a treatment_date it would have the whole patient set aside (FPE-235).
-    """
-    with_images = [case for case in cases if case.outcome.images]
-    if joined is None:
-        return with_images
-    treated = {case.patient_id for case in with_images if case.case_id in joined.cells}
-    return [case for case in with_images if case.case_id in joined.cells or case.patient_id not in treated]
-
-
-def _case_report(case: _Case, *, listed: bool) -> CaseReport:
-    seen = {name: [_seen(case, one.series, one.why) for one in ranked] for name, ranked in case.choice.ranked.items()}
-    images: dict[ImageColumn, ImageTaken] = {}
-    failed_ranks = {(failure.sequence, failure.rank) for failure in case.outcome.failures}
-    left = [_seen(case, one.series, one.why) for one in case.choice.left]
-    for name, candidates in seen.items():
-        image = case.outcome.images.get(name)
-        if image is not None:
-            images[name] = ImageTaken(
-                file=_image_path(case, name),
-                sha256=image.sha256,
-                series=candidates[image.rank],
-                notes=image.notes,
-                cached=image.cached,
-            )
-        behind = [c for rank, c in enumerate(candidates) if (name, rank) not in failed_ranks]
-        left += [c for c in behind if image is None or c is not candidates[image.rank]]
-    failed = tuple(_failed(failure, seen[failure.sequence][failure.rank]) for failure in case.outcome.failures)
-    code = None if images else (failed[0].code if failed else CaseSequenceMissing.code)
-    return CaseReport(
-        case_id=case.case_id,
-        patient_id=case.patient_id,
-        listed=listed,
-        images=images,
-        failed=failed,
-        left=tuple(sorted(left, key=lambda one: (one.study, one.series_number or 0))),
-        code=code,
-    )
-
-
-def _seen(case: _Case, series: Series, why: str) -> SeriesSeen:
-    attributes = series.attributes
-    return SeriesSeen(
-        study=case.choice.study_keys.index(series.study_key) + 1,
-        series_number=attributes.number,
-        modality=attributes.modality if attributes.modality in _MODALITIES else "other",
-        num_slices=attributes.num_slices,
-        slice_thickness_mm=attributes.slice_thickness_mm,
-        why=why,
-    )
-
-
-def _failed(failure: Failure, series: SeriesSeen) -> SeriesFailed:
-    return SeriesFailed(sequence=failure.sequence, code=failure.code, sentence=_SENTENCES[failure.code], series=series)
-
-
-def _image_path(case: _Case, name: ImageColumn) -> str:
-    return f"images/{case.case_id}/{name}.nii.gz"
-
-
-def _clinical_report(clinical: ClinicalTable | None, joined: Join | None) -> ClinicalReport | None:
-    if clinical is None or joined is None:
-        return None
-    return ClinicalReport(
-        joined=len(joined.cells), columns=clinical.columns, dropped=clinical.dropped, unjoined=joined.unjoined
-    )
-
-
-def _cases_csv(cases: Sequence[_Case], clinical: ClinicalTable | None, joined: Join | None) -> bytes:
-    """One row for each of `cases`; columns of images that none has are left out."""
-    sequences = [name for name in IMAGE_COLUMNS if any(name in case.outcome.images for case in cases)]
-    columns = ["case_id", "patient_id", *sequences, *(clinical.columns if clinical else ())]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    for case in cases:
-        images: dict[str, str] = {name: _image_path(case, name) for name in case.outcome.images}
-        cells = joined.cells.get(case.case_id, {}) if joined else {}
-        writer.writerow({"case_id": case.case_id, "patient_id": case.patient_id, **images, **cells})
-    return text.getvalue().encode()
