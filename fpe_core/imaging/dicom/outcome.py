@@ -15,7 +15,9 @@ from fpe_core.imaging.dicom.report import CaseReport, ClinicalReport, ImageTaken
 from fpe_core.imaging.dicom.series import Series
 
 _MODALITIES: Final = frozenset({"CT", "MR", "PT", "NM", "XA", "US", "CR", "DX", "OT", "SC", "RF"})
-_SENTENCES: Final = {error.code: error.safe_sentence for error in (CaseError, *CaseError.__subclasses__())}
+_SENTENCES: Final = {CaseError.code: CaseError.safe_sentence} | {
+    error.code: error.safe_sentence for error in CaseError.__subclasses__()
+}
 
 
 @dataclass
