@@ -94,7 +94,7 @@ LIMITS = (
         "The patient moved between odd and even slices.", "Take a repeated series, if there is one.", CT + MR,
     ),
     Limit(
-        "Q-13", "slice_break", "largest step between two slices", (None, 0.12), (None, 0.3),
+        "Q-13", "slice_break", "largest step between two slices", (None, 0.17), (None, 0.3),
         "The patient moved during the scan, or slices are missing.", "Take a repeated series, if there is one.",
         CT + MR,
     ),

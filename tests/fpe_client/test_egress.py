@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from fpe_client.egress import known_failures, screen
 from fpe_core.config.site import SitePolicy
 from fpe_core.config.study import PrivacyPlan
-from fpe_core.errors import CaseFileUnreadable, EgressRefused, TrainingDiverged
+from fpe_core.errors import (
+    CaseFileUnreadable,
+    CaseQualityFailed,
+    CaseRejected,
+    CaseUnderReview,
+    EgressRefused,
+    TrainingDiverged,
+)
 from fpe_core.protocol import Evaluation, Failure, Kind, Reply, ReplyHeader, Request, TrainingSummary
 from fpe_core.state import FlatState, Layout, TensorEntry
 
@@ -319,7 +326,13 @@ def test_quarantine_reasons_must_be_case_codes(make_request: MakeRequest, make_r
     request = make_request(Kind.DESCRIBE)
     original = make_reply(request).header.description
     assert original is not None
-    for codes, fine in (({CaseFileUnreadable.code: 1}, True), ({"FPE-401": 1}, False), ({"FPE-999": 1}, False)):
+    gate = {CaseQualityFailed.code: 2, CaseUnderReview.code: 1, CaseRejected.code: 3}
+    for codes, fine in (
+        ({CaseFileUnreadable.code: 1}, True),
+        (gate, True),
+        ({"FPE-401": 1}, False),
+        ({"FPE-999": 1}, False),
+    ):
         reply = make_reply(request, description=original.model_copy(update={"quarantined": codes}))
         if fine:
             passed(reply, request)
