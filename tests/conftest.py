@@ -16,7 +16,8 @@ with warnings.catch_warnings():
     import typer  # noqa: F401
 
 RECIPE = "mnt-dl-mr-small"
-SEQUENCES = ("dwi", "flair", "adc")
+QC = {"template_dice": 0.95}
+"""Numbers of a case that passes the quality gate."""
 MakeSite = Callable[..., Path]
 
 
@@ -33,12 +34,13 @@ def make_site_in() -> MakeSite:
         seed: int = 0,
         tasks: str = "fpe",
         shape: tuple[int, int, int] = (25, 16, 16),
+        recipe: str = RECIPE,
     ) -> Path:
         folder = parent / name
         labels = [1] * num_positive + [0] * num_negative
         _write_site_file(folder, name, tasks)
-        _write_table(folder, labels)
-        _write_cases(folder / "state" / "preprocessed" / RECIPE, labels, seed, shape)
+        _write_table(folder, labels, recipe)
+        _write_cases(folder / "state" / "preprocessed" / recipe, labels, seed, shape, recipe)
         return folder / "site.yaml"
 
     return make
@@ -63,13 +65,14 @@ def _write_site_file(folder: Path, name: str, tasks: str) -> None:
     )
 
 
-def _write_table(folder: Path, labels: list[int]) -> None:
-    rows = ["case_id,patient_id,synthetic,dwi,flair,adc,num_passes,mtici_after_first_pass"]
+def _write_table(folder: Path, labels: list[int], recipe: str) -> None:
+    images = "dwi,flair,adc" if "-mr" in recipe else "ncct,cta,vessels"
+    rows = [f"case_id,patient_id,synthetic,{images},num_passes,mtici_after_first_pass"]
     rows += [f"c{i},p{i},1,d.nii,f.nii,a.nii,1,{'3' if label else '1'}" for i, label in enumerate(labels)]
     (folder / "cases.csv").write_text("\n".join(rows) + "\n")
 
 
-def _write_cases(folder: Path, labels: list[int], seed: int, shape: tuple[int, int, int]) -> None:
+def _write_cases(folder: Path, labels: list[int], seed: int, shape: tuple[int, int, int], recipe: str) -> None:
     """Noise of `shape` per sequence, and a bright patch in the positive cases, brighter in some slices: each
     subnet sees it, and so does the fusion head, which compares slices."""
     import numpy as np
@@ -78,18 +81,18 @@ def _write_cases(folder: Path, labels: list[int], seed: int, shape: tuple[int, i
     from fpe_core.preprocessing.manifest import Manifest, ManifestEntry, Quarantine, write_lists
     from fpe_core.preprocessing.processed import ProcessedCase, Provenance
 
-    fingerprint = recipe_named(RECIPE).fingerprint()
-    provenance = Provenance(recipe=RECIPE, recipe_fingerprint=fingerprint, inputs={}, versions={}, history=(), qc={})
+    fingerprint = recipe_named(recipe).fingerprint()
+    provenance = Provenance(recipe=recipe, recipe_fingerprint=fingerprint, inputs={}, versions={}, history=(), qc=QC)
     rng = np.random.default_rng(seed)
     entries = {}
     for i, label in enumerate(labels):
-        volumes = {name: rng.normal(size=shape).astype(np.float32) for name in SEQUENCES}
+        volumes = {name: rng.normal(size=shape).astype(np.float32) for name in recipe_named(recipe).sequences}
         for volume in volumes.values():
             volume[:, 4:12, 4:12] += 2.0 * label
             volume[5:15, 4:12, 4:12] += 3.0 * label
         mask = np.ones(shape, dtype=np.uint8)
         ProcessedCase(volumes, mask, np.eye(4), {}, provenance).save(folder / f"c{i}.safetensors")
         entries[f"c{i}"] = ManifestEntry(
-            file=f"c{i}.safetensors", sha256="0" * 64, recipe_fingerprint=fingerprint, qc={}, seconds={}
+            file=f"c{i}.safetensors", sha256="0" * 64, recipe_fingerprint=fingerprint, qc=QC, seconds={}
         )
-    write_lists(folder, Manifest(recipe=RECIPE, cases=entries), Quarantine())
+    write_lists(folder, Manifest(recipe=recipe, cases=entries), Quarantine())

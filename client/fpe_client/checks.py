@@ -71,11 +71,16 @@ def _failure(what: str, error: FpeError) -> Finding:
 
 
 def _case_table(config: SiteConfig) -> Iterator[Finding]:
-    from fpe_core.data.case_table import read_case_table
+    from fpe_core.data.case_table import read_site_table
 
-    table = read_case_table(config.data.cases)
+    table = read_site_table(config.data)
+    detail = f"{len(table.rows)} of {table.num_rows} rows in {config.data.cases} can be used"
+    if table.problems:
+        hint = "fpe-client table --site FILE lists every problem with its line and column"
+        yield Finding("case table", "warn", f"{detail}; {len(table.problems)} problems", hint)
+    else:
+        yield Finding("case table", "ok", detail)
     missing = [path for row in table.rows for path in row.images.values() if not path.is_file()]
-    yield Finding("case table", "ok", f"{len(table.rows)} cases in {config.data.cases}")
     if missing:
         detail = f"{len(missing)} image files are missing, the first is {missing[0]}"
         yield Finding("image files", "fail", detail, "correct the table or bring the files", CaseFileMissing.exit_code)
@@ -85,16 +90,22 @@ def _case_table(config: SiteConfig) -> Iterator[Finding]:
 
 def _preprocessed(config: SiteConfig) -> Iterator[Finding]:
     from fpe_core.config.recipe import recipe_named
-    from fpe_core.preprocessing.manifest import read_manifest, read_quarantine
+    from fpe_core.errors import CaseUnderReview
+    from fpe_core.preprocessing.gate import usable
+    from fpe_core.preprocessing.manifest import read_quarantine
 
     recipe = recipe_named(config.preprocessing.recipe)
     folder = SitePaths(config.state_dir).preprocessed(recipe.name)
-    ready, set_aside = len(read_manifest(folder, recipe)), len(read_quarantine(folder))
-    detail = f"{ready} cases are ready with {recipe.name}, {set_aside} were set aside"
-    if ready:
-        yield Finding("preprocessed", "ok", detail)
-    else:
+    screened = usable(folder, recipe)
+    waiting = sum(code == CaseUnderReview.code for code in screened.set_aside.values())
+    aside = len(read_quarantine(folder)) + len(screened.set_aside) - waiting
+    detail = f"{len(screened.files)} cases are ready with {recipe.name}, {waiting} wait for review, {aside} set aside"
+    if not screened.files:
         yield Finding("preprocessed", "warn", detail, "run fpe-client preprocess before the first study")
+    elif waiting:
+        yield Finding("preprocessed", "warn", detail, "fpe-client qc page --site FILE, then qc accept or qc reject")
+    else:
+        yield Finding("preprocessed", "ok", detail)
 
 
 def _disk(config: SiteConfig) -> Iterator[Finding]:

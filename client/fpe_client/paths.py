@@ -68,3 +68,7 @@ class SitePaths:
     def preprocessed(self, recipe: str) -> Path:
         """Folder of the cases preprocessed with one recipe."""
         return self.root / "preprocessed" / recipe
+
+    def split(self, name: str) -> Path:
+        """The saved split of the studies in which the same patients take part; it names patients."""
+        return self.root / "splits" / f"{name}.json"

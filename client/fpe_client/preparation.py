@@ -14,6 +14,8 @@ from fpe_core.config.loader import load_site
 from fpe_core.errors import NotEnoughCases
 
 if TYPE_CHECKING:
+    from fpe_core.config.recipe import PreprocessingRecipe
+    from fpe_core.preprocessing.case import CaseFiles
     from fpe_core.preprocessing.cohort import CohortReport
 
 HINTS = {
@@ -54,7 +56,7 @@ def prepare(
     only: Collection[str] = (),
     console: Console,
 ) -> dict[str, object]:
-    """Preprocess every case of the site.
+    """Preprocess every case of the site, hold the results against the quality gate and write the page for review.
 
     Args:
         site_file: the site's configuration.
@@ -65,58 +67,81 @@ def prepare(
         console: where words and the progress bar go.
 
     Returns:
-        Counts, seconds, the output folder, and the reason code of each quarantined case.
+        Counts, seconds, the output folder, the page, and the reason code of each case that may not be used.
 
     Raises:
         ConfigError, CaseTableInvalid: the site's files are wrong.
-        NotEnoughCases: no case at all could be used.
+        NotEnoughCases: no case at all could be preprocessed.
     """
     from fpe_core.config.recipe import recipe_named
-    from fpe_core.data.case_table import read_case_table
+    from fpe_core.data.case_table import read_site_table
     from fpe_core.preprocessing.case import CaseFiles
-    from fpe_core.preprocessing.cohort import preprocess_cohort
+    from fpe_core.preprocessing.gate import usable
+    from fpe_core.preprocessing.review_page import write_review_page
 
     config = load_site(site_file)
     recipe = recipe_named(recipe_name or config.preprocessing.recipe)
     paths = SitePaths(config.state_dir)
     paths.create()
-    out_dir = paths.preprocessed(recipe.name)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    table = read_case_table(config.data.cases)
+    folder = paths.preprocessed(recipe.name)
+    table = read_site_table(config.data)
     cases = [CaseFiles(row.case_id, dict(row.images.items())) for row in table.rows]
-    most = jobs or config.preprocessing.jobs or len(os.sched_getaffinity(0))
-    with _bar(console) as bar:
+    most = jobs or config.preprocessing.jobs or os.cpu_count() or 1
+    report = _run(cases, recipe, folder, jobs=most, limit=limit, only=only, console=console)
+    screened = usable(folder, recipe)
+    page = write_review_page(folder, recipe, site_file)
+    set_aside = {**table.quarantined, **report.quarantined, **screened.set_aside}
+    _say(report, len(screened.files), set_aside, console)
+    if table.problems:
+        console.print(f"{len(table.problems)} problems of the case table: fpe-client table --site {site_file}")
+    if not report.done and not report.cached:
+        raise NotEnoughCases("no case could be preprocessed", hint="the reasons stand above")
+    console.print(f"pictures to look at: {page}", highlight=False, soft_wrap=True)
+    return {
+        "recipe": recipe.name,
+        "folder": folder,
+        "review_page": page,
+        "done": report.done,
+        "cached": report.cached,
+        "left": report.left,
+        "usable": len(screened.files),
+        "quarantined": set_aside,
+        "seconds": report.seconds,
+    }
+
+
+def _run(
+    cases: "list[CaseFiles]",
+    recipe: "PreprocessingRecipe",
+    folder: Path,
+    *,
+    jobs: int,
+    limit: int | None,
+    only: Collection[str],
+    console: Console,
+) -> "CohortReport":
+    """The cohort under a progress bar."""
+    from fpe_core.preprocessing.cohort import preprocess_cohort
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task(recipe.name, total=len(cases))
 
         def progress(done: int, total: int, case_id: str, _reason_code: str | None) -> None:
             bar.update(task, completed=done, total=total, description=f"{recipe.name} {case_id}")
 
-        report = preprocess_cohort(cases, recipe, out_dir, jobs=most, limit=limit, only=only, progress=progress)
-    _say(report, console)
-    if not report.done and not report.cached:
-        raise NotEnoughCases("no case could be preprocessed", hint="the reasons stand above")
-    return {
-        "recipe": recipe.name,
-        "folder": out_dir,
-        "done": report.done,
-        "cached": report.cached,
-        "quarantined": dict(report.quarantined),
-        "left": report.left,
-        "seconds": report.seconds,
-    }
+        return preprocess_cohort(cases, recipe, folder, jobs=jobs, limit=limit, only=only, progress=progress)
 
 
-def _bar(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console)
-
-
-def _say(report: "CohortReport", console: Console) -> None:
-    quarantined = dict(report.quarantined)
-    counts = f"{report.done} cases preprocessed, {report.cached} were ready, {len(quarantined)} set aside"
-    console.print(f"{counts} ({report.seconds:.0f} s)", highlight=False)
+def _say(report: "CohortReport", num_usable: int, set_aside: dict[str, str], console: Console) -> None:
+    left = f", {report.left} left for another run" if report.left else ""
+    console.print(
+        f"{report.done} cases preprocessed, {report.cached} were ready{left} ({report.seconds:.0f} s); "
+        f"{num_usable} may be used, {len(set_aside)} not",
+        highlight=False,
+    )
     sentences = known_failures()
-    for case_id, code in sorted(quarantined.items()):
+    for case_id, code in sorted(set_aside.items()):
         console.print(f"  {case_id} [{code}] {sentences.get(code, '')}", markup=False, highlight=False, soft_wrap=True)
-    for code in sorted(set(quarantined.values()) & set(HINTS)):
+    for code in sorted(set(set_aside.values()) & set(HINTS)):
         console.print(f"hint for {code}: {HINTS[code]}", markup=False, highlight=False, soft_wrap=True)

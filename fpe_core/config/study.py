@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from fpe_core.config.base import FrozenModel
+from fpe_core.config.recipe import RECIPE_NAMES, recipe_named
 
 Task = Literal["fpe", "recanalization", "rlvo"]
 Sequence = Literal["ncct", "cta", "vessels", "dwi", "adc", "flair"]
@@ -22,6 +23,8 @@ ClinicalColumn = Literal[
 """What a model may see of the case table. All but the last are the 18 columns of the rLVO paper's networks."""
 SLICE_MODELS: frozenset[ModelName] = frozenset({"mnt-dl", "mnt-dl-released", "scanet"})
 """Networks over slices; the others are three-dimensional."""
+MIN_VOLUME_SIDE = 33
+"""Voxels along each axis that the three-dimensional networks need: they halve a volume five times."""
 _CHANNELS_OF_ONE: dict[Sequence, int] = {"dwi": 3, "flair": 3, "adc": 3, "ncct": 2, "cta": 2, "vessels": 2}
 
 
@@ -45,6 +48,9 @@ class ModelPlan(FrozenModel):
     """Columns that condition a three-dimensional network through DAFT; without any it sees the image alone."""
     region: Literal["brain", "territory"] = "brain"
     """territory shows the network only the vascular territory of the occluded vessel, on both sides."""
+    territory_atlas: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Fingerprint of the atlas of territories that every site has under preprocessing.territory_atlas; default is the
+    platform's own map."""
     norm: Literal["batch", "group"] = "batch"
     """group replaces every batch normalisation by group normalisation: for private training, which it is needed for,
     and for sites whose images differ."""
@@ -66,6 +72,8 @@ class ModelPlan(FrozenModel):
     def _options_fit_the_network(self) -> "ModelPlan":
         if self.clinical and self.name in SLICE_MODELS:
             raise ValueError(f"clinical should be empty for {self.name}, which has no DAFT")
+        if self.territory_atlas and self.region != "territory":
+            raise ValueError("territory_atlas is for region: territory")
         if len(set(self.clinical)) != len(self.clinical):
             raise ValueError(f"clinical should be different names, got {list(self.clinical)}")
         if self.num_neighbourhoods > self.num_slices:
@@ -191,6 +199,26 @@ class StudyPlan(FrozenModel):
     split: SplitPlan = SplitPlan()
     training: TrainingPlan = TrainingPlan()
     federation: FederationPlan = FederationPlan()
+
+    @model_validator(mode="after")
+    def _recipe_fits_the_network(self) -> "StudyPlan":
+        if self.recipe not in RECIPE_NAMES:
+            return self  # a later version's, perhaps: who needs the recipe says that it is not here
+        recipe, model = recipe_named(self.recipe), self.model
+        if strange := set(model.sequences) - set(recipe.sequences):
+            raise ValueError(
+                f"model.sequences should be among {', '.join(recipe.sequences)}, which {recipe.name} gives, "
+                f"got {', '.join(sorted(strange))}"
+            )
+        shape_zyx = recipe.grid.shape_zyx
+        if model.name in SLICE_MODELS and model.name != "mnt-dl-released" and model.num_slices > shape_zyx[0]:
+            raise ValueError(f"model.num_slices should be at most {shape_zyx[0]}, the slices of {recipe.name}")
+        if model.name not in SLICE_MODELS and min(shape_zyx) < MIN_VOLUME_SIDE:
+            raise ValueError(
+                f"{model.name} sees volumes of at least {MIN_VOLUME_SIDE} voxels a side, and {recipe.name} has slices; "
+                "recipe should be daft-ct or daft-ct-small"
+            )
+        return self
 
     @model_validator(mode="after")
     def _privacy_is_possible(self) -> "StudyPlan":

@@ -53,6 +53,18 @@ def read_volume(path: Path) -> Volume:
     return Volume(data, affine)
 
 
+def read_shape(path: Path) -> tuple[int, ...]:
+    """Voxels along each axis, from the header alone.
+
+    Raises:
+        CaseFileUnreadable: there is no such file, or it has no header.
+    """
+    try:
+        return tuple(int(n) for n in nib.load(path).shape)
+    except _UNREADABLE as error:
+        raise CaseFileUnreadable(f"{path}: not a readable image ({type(error).__name__})") from error
+
+
 def _check_name(path: Path) -> None:
     """nibabel goes by the name alone."""
     try:

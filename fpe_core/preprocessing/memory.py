@@ -5,7 +5,6 @@ there is room for it. One that is larger than all the room is worked on alone.
 """
 
 import os
-import zlib
 from collections.abc import Iterable
 from math import prod
 from pathlib import Path
@@ -30,12 +29,12 @@ def room_bytes() -> int:
 
 
 def _num_voxels(path: Path) -> int:
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
+    from fpe_core.errors import CaseError
+    from fpe_core.imaging.nifti import read_shape
 
     try:
-        return prod(nibabel.load(path).shape)  # the header alone is read
-    except (ImageFileError, OSError, EOFError, zlib.error, ValueError):
+        return prod(read_shape(path))
+    except CaseError:
         return 0
 
 

@@ -136,7 +136,7 @@ def test_check_warns_of_a_key_that_others_may_read(site_file: Path) -> None:
 
 def test_preprocess_lists_what_it_set_aside_and_why(site_file: Path) -> None:
     for name in ("dwi", "adc", "flair"):
-        (site_file.parent / f"c1_{name}.nii.gz").write_bytes(b"not an image")
+        (site_file.parent / f"c1_{name}.nii.gz").write_bytes(b"not an image: " + name.encode())
     write_table(site_file, ["c1,p1,c1_dwi.nii.gz,c1_adc.nii.gz,c1_flair.nii.gz", "c2,p2,c2_dwi.nii.gz,c2_adc.nii.gz,"])
     done = run("preprocess", "--site", site_file, "--jobs", "1")
     assert done.returncode == 4

@@ -249,10 +249,9 @@ def test_a_damaged_ledger_stops_a_private_round(session: SiteSession) -> None:
 
 
 def test_a_site_trains_with_clinical_columns(make_site: MakeSite) -> None:
-    session = SiteSession(load_site(make_site(shape=(32, 32, 32))))
-    plan = PLAN.model_validate(
-        {**PLAN.model_dump(), "model": {"name": "efficientnet-b0", "clinical": ["nihss", "age_years"]}}
-    )
+    session = SiteSession(load_site(make_site(shape=(32, 32, 32), recipe="daft-ct-small")))
+    model = {"name": "efficientnet-b0", "sequences": ["cta", "vessels"], "clinical": ["nihss", "age_years"]}
+    plan = PLAN.model_validate({**PLAN.model_dump(), "recipe": "daft-ct-small", "model": model})
     reply = ask(session, Kind.TRAIN, plan=plan, round_number=1)
     assert reply.header.failure is None
     assert reply.state is not None

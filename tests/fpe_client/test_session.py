@@ -2,7 +2,9 @@
 
 import json
 import logging
+import stat
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ import torch
 
 from fpe_client.session import SiteSession
 from fpe_core.config.loader import load_site
-from fpe_core.config.study import StudyPlan
+from fpe_core.config.recipe import recipe_named
+from fpe_core.config.study import ModelPlan, StudyPlan
 from fpe_core.data.dataset import SplitCases
-from fpe_core.errors import NotEnoughCases, StudyRefused
+from fpe_core.errors import NotEnoughCases, SplitUnusable, StudyRefused
 from fpe_core.training.hardware import Hardware
 
 MakeSite = Callable[..., Path]
@@ -61,8 +64,18 @@ def test_the_split_follows_from_the_seed_and_the_site(make_site: MakeSite) -> No
     assert cases_of(north.cases(plan(model={"base_width": 16})).splits) == ours
 
 
+def with_dates(site_file: Path, first: str = "2018-01-01") -> None:
+    """Gives the 16 rows of the table a treatment_date each, days 0 to 15 in an order that mixes the classes."""
+    table = site_file.parent / "cases.csv"
+    header, *rows = table.read_text().splitlines()
+    day = date.fromisoformat(first)
+    dated = [f"{row},{day + timedelta(days=5 * number % 16)}" for number, row in enumerate(rows)]
+    table.write_text("\n".join([f"{header},treatment_date", *dated]) + "\n")
+
+
 def test_a_patients_cases_stay_together(make_site: MakeSite) -> None:
     site_file = make_site()
+    with_dates(site_file)
     edit_table(site_file, "c1,p1,", "c1,p0,")
     edit_table(site_file, "c9,p9,", "c9,p0,")
     for seed in range(6):
@@ -74,6 +87,7 @@ def test_a_patients_cases_stay_together(make_site: MakeSite) -> None:
 def test_a_patient_with_a_positive_case_is_a_positive_patient(make_site: MakeSite) -> None:
     """Three are needed, one for each split."""
     site_file = make_site(num_positive=3)
+    with_dates(site_file)
     edit_table(site_file, "c9,p9,", "c9,p0,")
     splits = cases_of(session(site_file).cases(plan()).splits)
     assert [sum(cases.values()) for cases in splits.values()] == [1, 1, 1]
@@ -113,11 +127,71 @@ def test_quarantined_cases_are_counted_by_reason(make_site: MakeSite) -> None:
 
 def test_a_cohort_that_is_not_preprocessed_says_what_to_do(make_site: MakeSite) -> None:
     site = session(make_site())
-    with pytest.raises(NotEnoughCases, match="none of 16 cases is preprocessed with mnt-dl-mr,") as caught:
+    with pytest.raises(NotEnoughCases, match=r"none of 16 cases can take part with mnt-dl-mr .* 16 not") as caught:
         site.cases(plan(recipe="mnt-dl-mr"))
     assert "fpe-client preprocess" in caught.value.hint
-    with pytest.raises(NotEnoughCases, match="labelled for rlvo"):
+    with pytest.raises(NotEnoughCases, match="16 outcome does not decide the label"):
         site.cases(plan(task="rlvo"))
+
+
+def test_only_cases_past_the_quality_gate_take_part_unless_a_person_decides_otherwise(make_site: MakeSite) -> None:
+    site_file = make_site()
+    folder = site_file.parent / FOLDER
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["cases"]["c0"]["qc"] = {"template_dice": 0.5}
+    manifest["cases"]["c1"]["qc"] = {"template_dice": 0.87}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    cases = session(site_file).cases(plan())
+    assert cases.quarantined == {"FPE-226": 1, "FPE-227": 1}
+    assert {case for split in cases_of(cases.splits).values() for case in split} == {f"c{i}" for i in range(2, 16)}
+
+
+def test_a_row_that_cannot_be_used_is_counted_and_the_others_take_part(make_site: MakeSite) -> None:
+    site_file = make_site()
+    edit_table(site_file, "c3,p3,1,d.nii,f.nii,a.nii,1,3", "c3,p3,1,d.nii,f.nii,a.nii,99,3")
+    cases = session(site_file).cases(plan())
+    assert cases.quarantined == {"FPE-231": 1}
+    assert sum(len(split) for split in cases_of(cases.splits).values()) == 15
+
+
+def test_patients_of_a_day_on_are_the_test_set_where_the_plan_says_so(make_site: MakeSite) -> None:
+    site_file = make_site()
+    with_dates(site_file)
+    chosen = plan(split={"test_from": "2018-01-13"})
+    splits = cases_of(session(site_file).cases(chosen).splits)
+    assert splits["test"] == {"c3": 1, "c6": 1, "c9": 0, "c12": 0}
+    with pytest.raises(SplitUnusable):
+        session(make_site("south")).cases(chosen)
+
+
+def test_a_patient_who_comes_later_trains_and_moves_nobody(make_site: MakeSite) -> None:
+    site_file = make_site(num_positive=10, num_negative=10)
+    table = site_file.parent / "cases.csv"
+    whole = table.read_text()
+    table.write_text("".join(line for line in whole.splitlines(keepends=True) if not line.startswith("c4,")))
+    before = cases_of(session(site_file).cases(plan()).splits)
+    table.write_text(whole)
+    after = cases_of(session(site_file).cases(plan()).splits)
+    assert after["train"] == before["train"] | {"c4": 1}
+    assert (after["validation"], after["test"]) == (before["validation"], before["test"])
+    (saved,) = (site_file.parent / "state" / "splits").iterdir()
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+
+
+def test_the_regional_input_shows_the_territory_of_the_occluded_vessel_only(make_site: MakeSite) -> None:
+    shape = recipe_named("mnt-dl-mr-small").grid.shape_zyx
+    regional = plan(model={"base_width": 8, "region": "territory"})
+    with pytest.raises(NotEnoughCases):
+        session(make_site("south", shape=shape)).cases(regional)
+    site_file = make_site(shape=shape)
+    table = site_file.parent / "cases.csv"
+    header, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([f"{header},occlusion_site", *(f"{row},m1" for row in rows)]))
+    image = session(site_file).cases(regional).splits.train[0].image
+    whole = session(site_file).cases(plan()).splits.train
+    shown = image[0] != 0
+    assert 0.05 < float(shown.float().mean()) < 0.4
+    assert any(torch.equal(image[:, shown], other.image[:, shown]) for other in whole)
 
 
 def test_a_class_with_too_few_patients_is_an_error(make_site: MakeSite) -> None:
@@ -146,7 +220,8 @@ PERFUSION = ("tmax_over_4_s_ml", "tmax_over_6_s_ml", "tmax_over_10_s_ml", "hypop
 
 
 def clinical_plan(*columns: str) -> StudyPlan:
-    return plan(model={"name": "densenet169", "clinical": columns})
+    """Of a network over volumes; the cohort's slices serve as its images, which nobody looks at here."""
+    return plan().model_copy(update={"model": ModelPlan(name="densenet169", clinical=columns)})
 
 
 def add_clinic(site_file: Path) -> None:
@@ -203,8 +278,8 @@ def test_cases_without_perfusion_are_left_out_where_the_network_sees_it(
     site = session(site_file)
     found = tabular_of(site.cases(clinical_plan("age_years", *PERFUSION)).splits)
     assert found.keys() == {f"c{i}" for i in range(16)} - {"c2"}
-    assert "1 of 16 usable cases lack too many CTP parameters" in caplog.messages
-    assert "16 of 16 cases are usable for small" in caplog.messages
+    assert "1 of 16 lack too many CTP parameters, 0 the occlusion site" in caplog.messages
+    assert "16 of 16 cases are included in small: none is excluded" in caplog.messages
     # Three of them may be missing; and what the network does not see need not be there.
     assert len(tabular_of(site.cases(clinical_plan(*PERFUSION[:3])).splits)) == 16
     assert len(tabular_of(site.cases(clinical_plan("age_years")).splits)) == 16
@@ -212,6 +287,6 @@ def test_cases_without_perfusion_are_left_out_where_the_network_sees_it(
 
 
 def test_a_cohort_without_perfusion_says_what_is_missing(make_site: MakeSite) -> None:
-    with pytest.raises(NotEnoughCases, match="all 16 usable cases lack more than 3 CTP parameters") as caught:
+    with pytest.raises(NotEnoughCases, match="of 16 included cases 16 lack more than 3 CTP parameters") as caught:
         session(make_site()).cases(clinical_plan(*PERFUSION))
     assert "tmax_over_6_s_ml" in caught.value.hint

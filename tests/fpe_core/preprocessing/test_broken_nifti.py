@@ -15,7 +15,7 @@ from fpe_core.imaging.nifti import read_volume, write_volume
 from fpe_core.imaging.volume import Volume
 from fpe_core.preprocessing.case import CaseFiles
 from fpe_core.preprocessing.cohort import preprocess_cohort
-from fpe_core.preprocessing.worker import Task, run_task
+from fpe_core.preprocessing.manifest import load_quarantine
 
 MISSING, UNREADABLE, NO_VOLUME, EMPTY = "FPE-211", "FPE-212", "FPE-213", "FPE-214"
 NOT_FINITE, SPACING, MODALITY, HEADER = "FPE-215", "FPE-216", "FPE-217", "FPE-224"
@@ -146,28 +146,15 @@ def breaker(scanner, tmp_path_factory) -> Breaker:
     return Breaker(tmp_path_factory.mktemp("broken"), scanner.acquire("ncct"))
 
 
-def test_every_broken_file_has_its_code_and_the_healthy_case_is_done(breaker, tmp_path):
+def test_a_cohort_sets_every_broken_file_aside_with_its_code_and_goes_on(breaker, tmp_path):
     cases = [CaseFiles(name, {"ncct": make(breaker)}) for name, (_, make) in BROKEN.items()]
     cases.insert(len(cases) // 2, CaseFiles("healthy", {"ncct": breaker.healthy}))
-    outcomes = {files.case_id: run_task(task(files, tmp_path)) for files in cases}
-    codes = {name: outcome.code for name, outcome in outcomes.items()}
-    assert codes == {name: code for name, (code, _) in BROKEN.items()} | {"healthy": None}
-    assert all(outcomes[name].message for name in BROKEN)
-    assert not list(tmp_path.glob("*.log")), "a traceback: an error without a code of its own"
-
-
-def task(files: CaseFiles, folder: Path) -> Task:
-    paths = [folder / f"{files.case_id}.{suffix}" for suffix in ("safetensors", "png", "log")]
-    return Task(files, recipe_named("mnt-dl-ct-small"), *paths)
-
-
-def test_a_cohort_sets_broken_files_aside_and_goes_on(breaker, tmp_path):
-    chosen = ("missing", "folder", "truncated gzip", "colour picture", "HU with their offset", "mirrored qform")
-    cases = [CaseFiles(name, {"ncct": BROKEN[name][1](breaker)}) for name in chosen]
-    cases.insert(3, CaseFiles("healthy", {"ncct": breaker.healthy}))
-    report = preprocess_cohort(cases, recipe_named("mnt-dl-ct-small"), tmp_path, jobs=1, progress=None)
-    assert report.quarantined == {name: BROKEN[name][0] for name in chosen}
+    out = tmp_path / "out"
+    report = preprocess_cohort(cases, recipe_named("mnt-dl-ct-small"), out, jobs=1, progress=None)
+    assert report.quarantined == {name: code for name, (code, _) in BROKEN.items()}
     assert report.done == 1
+    assert all(entry.message for entry in load_quarantine(out).cases.values())
+    assert not (out / "logs").exists(), "a traceback: an error without a code of its own"
 
 
 def test_a_sheared_mr_is_refused(scanner, tmp_path):
