@@ -1,5 +1,6 @@
 """NIfTI files in and out (nibabel)."""
 
+import logging
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from fpe_core.imaging.volume import Matrix, Volume
 
 nib: Any = nibabel
 """nibabel's own type information is partial."""
+# It says what is wrong with a header on the terminal; our errors say it, with a code.
+nib.imageglobals.logger.setLevel(logging.CRITICAL)
 _UNREADABLE = (
     ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, KeyError, OverflowError, MemoryError,
 )  # fmt: skip
