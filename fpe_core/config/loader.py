@@ -1,8 +1,10 @@
 """Reads YAML into a configuration model, and says file, line, key, what was expected and the nearest valid key."""
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -123,12 +125,35 @@ def _line(root: yaml.Node, location: Location) -> int:
 
 
 def _owner(model: type[BaseModel], location: Location) -> type[BaseModel]:
+    """The model that the deepest part of `location` is a key of; keys of mappings and places in lists are passed."""
+    kind: Any = model
     for part in location:
-        field = model.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            break
-        model = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(str(part))
+            kind = field.annotation if field else None
+        else:
+            kind = _inside(kind)
+        kind = _without_none(kind)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            model = kind
     return model
+
+
+def _inside(kind: Any) -> Any:
+    """What a mapping, a list or a tuple of any length holds."""
+    arguments = get_args(kind)
+    if get_origin(kind) in (dict, Mapping):
+        return arguments[1]
+    return arguments[0] if get_origin(kind) in (list, tuple) else None
+
+
+def _without_none(kind: Any) -> Any:
+    """X of `X | None` and of `Annotated[X, ...]`."""
+    if get_origin(kind) is Annotated:
+        return _without_none(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return next((_without_none(arg) for arg in get_args(kind) if arg is not type(None)), None)
+    return kind
 
 
 def _valid_keys(model: type[BaseModel], location: Location) -> list[str]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fpe_core.config.loader import load_site, load_study
+from fpe_core.config.base import FrozenModel
+from fpe_core.config.loader import load_site, load_study, load_yaml
 from fpe_core.errors import (
     ConfigError,
     ConfigFileMissing,
@@ -181,3 +182,38 @@ def test_a_misspelt_required_key_is_told_before_the_one_that_is_missing(folder: 
     assert isinstance(error, ConfigKeyUnknown)
     assert message(folder, error).startswith("7: state_dirr: unknown key")
     assert error.hint == "did you mean 'state_dir'?"
+
+
+class Leaf(FrozenModel):
+    names: tuple[str, ...] = ()
+    """Names of the leaf."""
+
+
+class Tree(FrozenModel):
+    by_name: dict[str, Leaf] = {}
+    listed: tuple[Leaf, ...] = ()
+    perhaps: Leaf | None = None
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("by_name:\n  oak:\n    nams: [a]\n", 3),
+        ("listed:\n  - names: [a]\n  - nams: [b]\n", 3),
+        ("perhaps:\n  nams: [a]\n", 2),
+    ],
+)
+def test_a_misspelt_key_inside_mappings_and_lists_is_told_with_the_keys_of_its_own_level(
+    tmp_path: Path, text: str, line: int
+) -> None:
+    path = tmp_path / "tree.yaml"
+    path.write_text(text)
+    with pytest.raises(
+        ConfigKeyUnknown, match=f"tree.yaml:{line}: .*nams: unknown key, expected one of names"
+    ) as caught:
+        load_yaml(path, Tree)
+    assert caught.value.hint == "did you mean 'names'?"
+    path.write_text(text.replace("nams: [", "names: {x: ").replace("]", "}"))
+    with pytest.raises(ConfigValueInvalid) as refused:
+        load_yaml(path, Tree)
+    assert refused.value.hint == "Names of the leaf."
