@@ -190,7 +190,7 @@ class Leaf(FrozenModel):
 
 
 class Tree(FrozenModel):
-    by_name: dict[str, Leaf] = {}
+    by_name: dict[str, Leaf] | None = None
     listed: tuple[Leaf, ...] = ()
     perhaps: Leaf | None = None
 
@@ -213,7 +213,7 @@ def test_a_misspelt_key_inside_mappings_and_lists_is_told_with_the_keys_of_its_o
     ) as caught:
         load_yaml(path, Tree)
     assert caught.value.hint == "did you mean 'names'?"
-    path.write_text(text.replace("nams: [", "names: {x: ").replace("]", "}"))
+    path.write_text(text.replace("nams: [a]", "names: 5").replace("nams: [b]", "names: 5"))
     with pytest.raises(ConfigValueInvalid) as refused:
         load_yaml(path, Tree)
     assert refused.value.hint == "Names of the leaf."
