@@ -161,10 +161,12 @@ def _valid_keys(model: type[BaseModel], location: Location) -> list[str]:
 
 
 def _description(model: type[BaseModel], location: Location) -> str:
-    names = [part for part in location if isinstance(part, str)]
-    if not names:
+    """What the key that `location` ends in, or ends inside of, is for."""
+    while location and not isinstance(location[-1], str):
+        location = location[:-1]
+    if not location:
         return ""
-    field = _owner(model, tuple(names[:-1])).model_fields.get(names[-1])
+    field = _owner(model, location[:-1]).model_fields.get(str(location[-1]))
     return (field.description or "") if field else ""
 
 
