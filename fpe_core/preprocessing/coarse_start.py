@@ -23,10 +23,11 @@ _SMOOTHING_MM = 5.0
 _MARGIN_VOXELS = 2
 _BINS = 24
 _TURNS_DEG = (-25.0, 0.0, 25.0)
-_RISES_MM = (-15.0, 0.0, 15.0)
-"""The centre of mass lies too low with a neck, too high where lower slices are missing."""
+_OFFSETS_MM = np.array([[0.0, 0.0, 0.0], [0.0, -8.0, 12.0], [0.0, -20.0, 24.0], [0.0, 0.0, -12.0]])
+"""Right, anterior, superior in the head. A CT's brain mask holds some neck and face, which draw the centre of mass down
+and forward; where lower slices are missing it lies too high."""
 _TRIED = 6
-_FIRST_STEPS, _LAST_STEPS = 60, 250
+_FIRST_STEPS, _LAST_STEPS = 70, 250
 _REACH = np.diag([0.1, 0.1, 0.1, 10.0, 10.0, 10.0, 0.05])
 """First steps in radians, in mm, and in the logarithm of the scale."""
 _IN_DOUBT = 0.85
@@ -117,8 +118,7 @@ class _Likeness:
 def _best(likeness: _Likeness, rotations: list[Matrix]) -> _Pose:
     """The best pose near one of `rotations`, a few steps down from each that looks good at first."""
     first = [
-        max((likeness.at(rotation, np.array([0.0, 0.0, rise])) for rise in _RISES_MM), key=_score)
-        for rotation in rotations
+        max((likeness.at(rotation, rotation @ offset) for offset in _OFFSETS_MM), key=_score) for rotation in rotations
     ]
     promising = sorted(first, key=_score, reverse=True)[:_TRIED]
     return max((_descended(likeness, pose, _FIRST_STEPS) for pose in promising), key=_score)
@@ -131,7 +131,8 @@ def _descended(likeness: _Likeness, start: _Pose, steps: int) -> _Pose:
         turned = Rotation.from_rotvec(change[:3]).as_matrix() @ start.rotation
         return likeness.at(turned, start.shift_mm + change[3:6], start.log_scale + float(change[6]))
 
-    options = {"maxfev": steps, "direc": _REACH, **_TOLERANCE}
+    # SciPy changes the directions in place.
+    options = {"maxfev": steps, "direc": _REACH.copy(), **_TOLERANCE}
     found = minimize(lambda change: -pose(change).score, np.zeros(7), method="Powell", options=options)
     return max(pose(found.x), start, key=_score)
 
