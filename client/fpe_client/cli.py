@@ -1,6 +1,7 @@
 """The hospital's program: `fpe-client`."""
 
 import os
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +42,8 @@ main = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+
+Sequence = Enum("Sequence", {"ncct": "ncct", "cta": "cta", "dwi": "dwi", "b0": "b0", "flair": "flair", "adc": "adc"})
 
 SiteOption = Annotated[Path, typer.Option("--site", help="The site's configuration file.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, words on stderr.")]
@@ -152,6 +155,25 @@ def preprocess(
 
     with told(as_json=as_json) as data:
         data.update(prepare(site, recipe_name=recipe, jobs=jobs, limit=limit, only=only or (), console=words()))
+
+
+@main.command("brain-mask")
+def brain_mask(
+    scan: Annotated[Path, typer.Argument(help="A scan as NIfTI.", show_default=False)],
+    sequence: Annotated[Sequence, typer.Option(help="What the scan is.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Where the mask goes.")] = Path("brain-mask.nii.gz"),
+    recipe: Annotated[str | None, typer.Option(help="Default: mnt-dl-ct or mnt-dl-mr.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the brain mask of one scan on the scan's own voxels.
+
+    Example: fpe-client brain-mask head.nii.gz --sequence ncct --out mask.nii.gz
+    """
+    from fpe_client.brain_mask import write_brain_mask
+
+    with told(as_json=as_json) as data:
+        data.update(write_brain_mask(scan, sequence.value, recipe, out))
+        words().print(f"{data['volume_ml']} ml in {out}", highlight=False, soft_wrap=True)
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """NIfTI files in and out (nibabel)."""
 
+import gzip
 import logging
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from fpe_core.errors import CaseFileMissing, CaseFileUnreadable, CaseHeaderIncomplete, CaseNotVolume
-from fpe_core.imaging.volume import Matrix, Volume
+from fpe_core.imaging.volume import Mask, Matrix, Volume
 
 nib: Any = nibabel
 """nibabel's own type information is partial."""
@@ -128,3 +129,12 @@ def write_volume(volume: Volume, path: Path) -> None:
     image.set_sform(volume.affine_ras, code=1)
     image.set_qform(volume.affine_ras, code=1)
     nib.save(image, path)
+
+
+def mask_bytes(mask_xyz: Mask, affine_ras: Matrix, *, compressed: bool) -> bytes:
+    """A mask as a NIfTI-1 file of uint8, 0 and 1; the same mask gives the same bytes."""
+    image = nib.Nifti1Image(mask_xyz.astype(np.uint8), affine_ras)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine_ras, code=1)
+    content: bytes = image.to_bytes()
+    return gzip.compress(content, mtime=0) if compressed else content

@@ -48,7 +48,7 @@ _COLUMN = "Check the columns of the case table, and whose image it is."
 
 LIMITS = (
     Limit(
-        "Q-01", "mask_native_ml", "brain mask, ml", (800, 2450), (650, 2650),
+        "Q-01", "mask_native_ml", "brain mask, ml", (800, 2650), (650, 2850),
         "The brain mask is too small or too large for a head.", _LOOK,
     ),
     Limit(

@@ -31,7 +31,7 @@ _SAME_PLACE_MM = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
-class _Brain:
+class MrBrain:
     """Working resolution: the brain without its bias, its mask `(X, Y, Z)` bool, the log of the bias (ITK image)."""
 
     image: Volume
@@ -57,7 +57,7 @@ def run_mr(images: dict[str, Volume], recipe: PreprocessingRecipe, history: Hist
         raise CaseSequenceMissing(f"an MR case needs one of dwi, flair, adc or b1000, got {sorted(images)}")
     reference = next(name for name in _REFERENCE_ORDER if name in ready)
     scan = mr_scan(ready[reference], reference, recipe, history)
-    brain = _brain(scan, reference, recipe, history)
+    brain = mr_brain_image(scan, reference, recipe, history)
     landed = land(brain.image, brain.mask_xyz, reference, recipe, history)
     transforms: dict[str, Matrix] = {reference: landed.mni_from_native}
     volumes: dict[str, Array] = {}
@@ -92,16 +92,16 @@ def _diffusion(images: dict[str, Volume], history: History) -> dict[str, Volume]
     return ready
 
 
-def _brain(scan: Scan, sequence: str, recipe: PreprocessingRecipe, history: History) -> _Brain:
+def mr_brain_image(scan: Scan, sequence: str, recipe: PreprocessingRecipe, history: History) -> MrBrain:
     """First brain extraction, then N4 inside it; ADC, a ratio of two images, has no bias to take out."""
     with history.step("brain", sequence) as found:
         rough = mr_brain(scan.working)
         found["volume_ml"] = float(rough.sum()) * scan.working.voxel_ml
     if sequence == "adc":
-        return _Brain(brain_only(scan.working, rough), rough, None)
+        return MrBrain(brain_only(scan.working, rough), rough, None)
     with history.step("n4", sequence, shrink_factor=recipe.n4.shrink_factor):
         log_bias = fit_log_bias(scan.working, rough, recipe.n4)
-        return _Brain(brain_only(without_bias(scan.working, log_bias), rough), rough, log_bias)
+        return MrBrain(brain_only(without_bias(scan.working, log_bias), rough), rough, log_bias)
 
 
 def _other(
@@ -118,14 +118,14 @@ def _other(
         ready: all sequences.
         name: of this one.
         transforms: `(4, 4)` native RAS+ mm to MNI RAS+ mm of those that have a place already, the reference first.
-        reference: its brain, see `_Brain`.
+        reference: its brain, see `MrBrain`.
         recipe, history: see `run_mr`.
     """
     twin = next((other for other in transforms if _co_acquired(ready, name, other)), None)
     if name == "adc" and twin is not None:
         return ready[name], transforms[twin], None
     scan = mr_scan(ready[name], name, recipe, history)
-    own = _brain(scan, name, recipe, history)
+    own = mr_brain_image(scan, name, recipe, history)
     if twin is not None:
         return scan.raw, transforms[twin], own.log_bias
     with history.step("register_rigid", name, seed=recipe.registration.seed):
