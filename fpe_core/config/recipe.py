@@ -19,6 +19,7 @@ TEMPLATE_SHA256 = "421a10e872fd6cadae7f61d358dffbcc1795a497d61ee76c5dda2503e1a1e
 
 Modality = Literal["mr", "ct"]
 Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 VOXEL_LIBRARIES = ("antspyx", "nibabel", "numpy", "scipy", "SimpleITK")
@@ -122,13 +123,33 @@ class MrIntensities(FrozenModel):
         return self
 
 
+class VesselSettings(FrozenModel):
+    """Automatic segmentation of the arteries in CTA. Contrast is that of the scan's large arteries over brain."""
+
+    spacing_mm: Annotated[float, Field(ge=0.4, le=2)] = 0.7
+    """Cubic voxels in which vessels are looked for."""
+    scales_mm: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.8, 1.3, 2.2)
+    """Standard deviations of the Gaussians before the Hessian, about 0.7 times the radius of the vessels that answer
+    most: arteries of 2 to 6 mm."""
+    low: Share = 0.4
+    """Share of the contrast above which a voxel belongs to a vessel that a seed is part of."""
+    high: Share = 0.5
+    """Share of the contrast that a seed has."""
+    low_vesselness: Share = 0.015
+    """Vesselness of a vessel's voxel, as a share of the contrast."""
+    high_vesselness: Share = 0.06
+    """Vesselness of a seed, as a share of the contrast."""
+    min_component_mm3: Annotated[float, Field(ge=0)] = 20.0
+    """Smaller pieces are noise."""
+
+
 class PreprocessingRecipe(FrozenModel):
     """Everything that decides the voxels that come out."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     """Lower-case letters, digits and hyphens."""
     modality: Modality
-    """mr: dwi, adc, flair. ct: ncct, cta."""
+    """mr: dwi, adc, flair. ct: ncct, cta, and vessels where they are asked for."""
     grid: Grid = Grid()
     working_spacing_mm: Positive = 2.0
     """Voxel size at which masks are made; finer scans are averaged to it, coarser ones stay as they are."""
@@ -138,6 +159,13 @@ class PreprocessingRecipe(FrozenModel):
     n4: N4Settings = N4Settings()
     windows: HuWindows = HuWindows()
     mr_intensities: MrIntensities = MrIntensities()
+    vessels: VesselSettings | None = None
+    """Adds the volume `vessels` to each case with a CTA; default none."""
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Volumes that a case can have with this recipe."""
+        return _SEQUENCES[self.modality] + (("vessels",) if self.vessels else ())
 
     def fingerprint(self) -> str:
         """sha256 over this recipe, the template, the version of the steps' code and the releases of the libraries that
@@ -152,13 +180,28 @@ class PreprocessingRecipe(FrozenModel):
         return _sha256(self.model_dump(mode="json") | version_and_template)
 
 
+_SEQUENCES: dict[Modality, tuple[str, ...]] = {"ct": ("ncct", "cta"), "mr": ("dwi", "adc", "flair")}
+
+
 def _sha256(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 _SMALL_GRID = Grid(shape_zyx=(26, 64, 64), spacing_zyx_mm=(6.0, 3.5, 3.5))
 _COARSE_REGISTRATION = RegistrationSettings(spacing_mm=6, iterations=(100, 30), shrink_factors=(2, 1))
+_COARSE_CT_REGISTRATION = RegistrationSettings(
+    spacing_mm=6, iterations=(100, 100, 40), shrink_factors=(2, 2, 1), sampling_rate=0.4
+)
+"""Grey and white matter differ by 10 HU only: with fewer samples or steps some heads end 5-8 mm off."""
 _COARSE_N4 = N4Settings(shrink_factor=3, iterations=(20, 20, 10, 10))
+
+_VESSEL_GRID = Grid(shape_zyx=(258, 295, 246), spacing_zyx_mm=(0.4, 0.43, 0.43), centre_ras_mm=(0.0, -5.0, 12.0))
+"""The size that the EJR 2025 paper prints, around the circle of Willis and both MCAs; docs/decisions/0011."""
+_SMALL_VESSEL_GRID = Grid(
+    shape_zyx=(64, 80, 64),
+    spacing_zyx_mm=(103.2 / 64, 126.85 / 80, 105.78 / 64),
+    centre_ras_mm=_VESSEL_GRID.centre_ras_mm,
+)
 
 _BUILT_IN = {
     recipe.name: recipe
@@ -178,10 +221,16 @@ _BUILT_IN = {
             modality="ct",
             grid=_SMALL_GRID,
             working_spacing_mm=4.0,
-            # Grey and white matter differ by 10 HU only: with fewer samples or steps some heads end 5-8 mm off.
-            registration=RegistrationSettings(
-                spacing_mm=6, iterations=(100, 100, 40), shrink_factors=(2, 2, 1), sampling_rate=0.4
-            ),
+            registration=_COARSE_CT_REGISTRATION,
+        ),
+        PreprocessingRecipe(name="daft-ct", modality="ct", grid=_VESSEL_GRID, vessels=VesselSettings()),
+        PreprocessingRecipe(
+            name="daft-ct-small",
+            modality="ct",
+            grid=_SMALL_VESSEL_GRID,
+            working_spacing_mm=4.0,
+            registration=_COARSE_CT_REGISTRATION,
+            vessels=VesselSettings(spacing_mm=1.0, scales_mm=(1.0, 2.0)),
         ),
     )
 }

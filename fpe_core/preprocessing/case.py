@@ -17,8 +17,9 @@ from fpe_core.preprocessing.processed import ProcessedCase, Provenance
 if TYPE_CHECKING:
     from fpe_core.imaging.volume import Volume
 
-SEQUENCES_OF = {"ct": ("ncct", "cta"), "mr": ("dwi", "adc", "flair", "b0", "b1000")}
-"""Names that a recipe of each modality reads. b0 and b1000 stand in for a DWI or ADC that was not exported."""
+SEQUENCES_OF = {"ct": ("ncct", "cta", "vessels"), "mr": ("dwi", "adc", "flair", "b0", "b1000")}
+"""Names that a recipe of each modality reads. b0 and b1000 stand in for a DWI or ADC that was not exported; vessels is
+a site's own mask, read where the recipe has vessels."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class CaseFiles:
 
     Attributes:
         case_id: the site's own pseudonym; it stays at the site.
-        images: NIfTI path per sequence, among ncct, cta, dwi, adc, flair, b0, b1000.
+        images: NIfTI path per sequence, among ncct, cta, vessels, dwi, adc, flair, b0, b1000.
     """
 
     case_id: str
@@ -39,7 +40,8 @@ class CaseFiles:
         Raises:
             CaseSequenceMissing: there is none.
         """
-        paths = {name: self.images[name] for name in sorted(self.images) if name in SEQUENCES_OF[recipe.modality]}
+        read = set(SEQUENCES_OF[recipe.modality]) - (set() if recipe.vessels else {"vessels"})
+        paths = {name: self.images[name] for name in sorted(self.images) if name in read}
         if not paths:
             raise CaseSequenceMissing(f"no image of the case is for {recipe.modality}, got {sorted(self.images)}")
         return paths
