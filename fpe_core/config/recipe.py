@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from fpe_core.config.base import FrozenModel
 from fpe_core.errors import ConfigValueInvalid
 
-RECIPE_CODE_VERSION = 3
+RECIPE_CODE_VERSION = 4
 """Raised whenever the preprocessing code changes what comes out of it, so that no cache mixes old and new volumes."""
 
 TEMPLATE_SHA256 = "421a10e872fd6cadae7f61d358dffbcc1795a497d61ee76c5dda2503e1a1e9e6"
