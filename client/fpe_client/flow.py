@@ -51,7 +51,7 @@ def flow(
             task=task,
             arms=_arms(config, list(dict.fromkeys(recipe or [config.preprocessing.recipe])), sequences or []),
             refused_rows=table.quarantined,
-            nameless_rows=max(0, table.num_rows - len(table.rows) - len(table.quarantined)),
+            nameless_rows=table.nameless_rows,
         )
         paths = SitePaths(config.state_dir)
         paths.create()

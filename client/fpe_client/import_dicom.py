@@ -1,5 +1,7 @@
 """`fpe-client import dicom`: a PACS export to a case table, and words about what was taken and what was not."""
 
+import csv
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -88,6 +90,8 @@ def _counts(result: "ImportResult") -> dict[str, object]:
 
 
 def _say(result: "ImportResult", console: Console) -> None:
+    from fpe_core.imaging.dicom.importing import COLOUR_PICTURE
+
     def line(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -99,12 +103,27 @@ def _say(result: "ImportResult", console: Console) -> None:
         f" ready before; {len(result.report.cases) - int(str(counts['with_images']))} studies without an image"
     )
     _some(result.messages, "could not be read", line)
+    if pictures := result.report.refused_files.get(COLOUR_PICTURE):
+        line(f"{pictures} files are colour pictures, which nothing needs")
     if result.report.clinical:
         _say_joined(result.report.clinical, line)
     unnamed = [f"{count} × {text or '(no description)'}" for text, count in result.unnamed.most_common()]
     _some(unnamed, "series have descriptions that no pattern fits; docs/dicom.md says how to add one", line)
+    if undated := _patients_without_days(result.table):
+        line(
+            f"{undated} patients have several cases without a treatment_date: preprocess sets them aside (FPE-235)"
+            " until --clinical says which scan was before which treatment"
+        )
     if result.gone:
         line(f"{result.gone} cases of the import before are not in this export and no longer in cases.csv")
+
+
+def _patients_without_days(table: bytes) -> int:
+    """Patients with several rows, of which one or more have no `treatment_date`."""
+    days: dict[str, list[str]] = {}
+    for row in csv.DictReader(io.StringIO(table.decode())):
+        days.setdefault(row["patient_id"], []).append(row.get("treatment_date", ""))
+    return sum(len(of_patient) > 1 and not all(of_patient) for of_patient in days.values())
 
 
 def _case_line(case: "CaseReport") -> str:

@@ -58,7 +58,12 @@ def find_study_cases(config: SiteConfig, plan: StudyPlan) -> StudyCases:
     set_aside = {**read_quarantine(folder), **screened.set_aside}
     arm = Arm(plan.recipe, plan.model.sequences, set_aside, frozenset(screened.files))
     flow = inclusion_flow(
-        table.rows, task=plan.task, arms=[arm], columns=plan.model.clinical, refused_rows=table.quarantined
+        table.rows,
+        task=plan.task,
+        arms=[arm],
+        columns=plan.model.clinical,
+        refused_rows=table.quarantined,
+        nameless_rows=table.nameless_rows,
     )
     log.info("%d of %d cases are included in %s: %s", len(flow.included), flow.eligible, plan.name, _reasons(flow))
     if not flow.included:

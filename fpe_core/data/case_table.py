@@ -47,6 +47,11 @@ class CaseTable:
     quarantined: Mapping[str, str] = field(default_factory=dict)
     num_rows: int = 0
 
+    @property
+    def nameless_rows(self) -> int:
+        """Rows that are set aside and are not in `quarantined` on their own, for want of an id of their own."""
+        return max(0, self.num_rows - len(self.rows) - len(self.quarantined))
+
     def set_aside_by_code(self) -> dict[str, int]:
         """Rows that were set aside, by the code of their first problem; rows without a usable id count too."""
         return dict(Counter(_code_by_line(self.problems).values()))

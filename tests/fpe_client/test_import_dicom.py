@@ -298,3 +298,26 @@ def test_descriptions_that_no_pattern_fits_are_shown_to_the_person_only(export: 
     assert done.exit_code == 0
     assert "Annabella spezial" in done.stderr
     assert "Annabella" not in done.stdout
+
+
+def test_an_import_that_was_killed_before_the_table_goes_on(export: Path, copy: Path, clinical: Path) -> None:
+    before = (copy / "cases.csv").read_bytes()
+    words = ("--clinical", str(clinical), "--patient-column", "Hospital number")
+    assert run(export, copy, *words).exit_code == 0
+    after = (copy / "cases.csv").read_bytes()
+    assert after != before
+    # The report is written first: a kill leaves the table of the import before beside it.
+    (copy / "cases.csv").write_bytes(before)
+    (copy / ".link-table.json.a1b2c3d4").write_text("half")
+    assert run(export, copy, *words).exit_code == 0
+    assert (copy / "cases.csv").read_bytes() == after
+    assert not list(copy.glob(".*.a1b2c3d4"))
+
+
+def test_what_a_person_must_do_is_said(export: Path, copy: Path, clinical: Path) -> None:
+    said = run(export, copy).stderr
+    assert "1 patients have several cases without a treatment_date" in said
+    failure, refused = said.index("ncct [FPE-222]:"), said.index("  [FPE-224]")
+    assert failure < refused, "images of cases come before single files"
+    words = ("--clinical", str(clinical), "--patient-column", "Hospital number")
+    assert "several cases without" not in run(export, copy, *words).stderr

@@ -1,9 +1,10 @@
 """From recognised series to cases: which studies belong together, and which series of each sequence to take."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from itertools import groupby
 
 from fpe_core.data.case_table import ImageColumn
 from fpe_core.imaging.dicom.recognise import Recognition, recognise
@@ -70,20 +71,29 @@ def choose_cases(series: Sequence[Series], rules: ImportRules) -> tuple[CaseChoi
 
     Studies of one patient and modality become one case when they start within `rules.same_case_within_h` of the first
     and no sequence comes twice: a CT angiography that was filed under a study of its own completes the case, whereas a
-    repeated CT, which may have been taken after the treatment, is a case of its own.
+    repeated CT, which may have been taken after the treatment, is a case of its own. For the same reason a series that
+    a study holds beside its first ones, but that was taken after those hours, is left.
 
     Returns:
         Cases ordered by patient and time. A study in which nothing was recognised is a case without a sequence.
     """
     studies = _studies(series, rules)
     groups: list[list[_Study]] = []
-    for study in studies:
-        group = next((g for g in groups if _completes(study, g, rules.same_case_within_h)), None)
+    for _, of_patient in groupby(studies, key=lambda study: study.patient_key):
+        groups += _grouped(of_patient, rules.same_case_within_h)
+    return tuple(_choice(group, rules) for group in groups)
+
+
+def _grouped(of_patient: Iterable[_Study], within_h: float) -> list[list[_Study]]:
+    """The studies of one patient, in order of time, by case."""
+    groups: list[list[_Study]] = []
+    for study in of_patient:
+        group = next((g for g in groups if _completes(study, g, within_h)), None)
         if group is None:
             groups.append([study])
         else:
             group.append(study)
-    return tuple(_choice(group, rules) for group in groups)
+    return groups
 
 
 def _studies(series: Sequence[Series], rules: ImportRules) -> list[_Study]:
@@ -92,9 +102,9 @@ def _studies(series: Sequence[Series], rules: ImportRules) -> list[_Study]:
         members.setdefault((one.patient_key, one.study_key), []).append(one)
     studies = []
     for (patient, study), group in members.items():
-        times = [moment for one in group if (moment := _moment(one)) is not None]
         recognised = _without_repeats([(one, recognise(one.attributes, rules)) for one in group], rules)
-        studies.append(_Study(patient, study, min(times, default=None), recognised))
+        in_time = _without_late(recognised, rules.same_case_within_h)
+        studies.append(_Study(patient, study, _start(group), in_time))
     return sorted(studies, key=lambda s: (s.patient_key, s.started or datetime.min, s.study_key))
 
 
@@ -115,9 +125,32 @@ def _without_repeats(
     return kept
 
 
+def _without_late(recognised: list[tuple[Series, Recognition]], within_h: float) -> list[tuple[Series, Recognition]]:
+    """A control scan after the treatment may be filed under the study of the scan before it: it is not to be taken."""
+    first = _start([one for one, found in recognised if found.sequence])
+    if first is None:
+        return recognised
+    reason = f"taken more than {within_h:g} h after the case's first image: it may show the treatment's result"
+    return [
+        (one, Recognition(None, reason) if found.sequence and _is_late(one, first, within_h) else found)
+        for one, found in recognised
+    ]
+
+
+def _is_late(one: Series, first: datetime, within_h: float) -> bool:
+    moment = None if one.attributes.time_s is None else _moment(one)
+    return moment is not None and moment - first > timedelta(hours=within_h)
+
+
+def _start(members: Sequence[Series]) -> datetime | None:
+    """When the first of them was acquired. A day without a time counts only where nothing has a time."""
+    timed = [one for one in members if one.attributes.time_s is not None and one.acquired_on is not None]
+    return min((moment for one in timed or members if (moment := _moment(one)) is not None), default=None)
+
+
 def _completes(study: _Study, group: list[_Study], within_h: float) -> bool:
     first = group[0]
-    if study.patient_key != first.patient_key or study.started is None or first.started is None:
+    if study.started is None or first.started is None:
         return False
     taken = set().union(*(one.sequences for one in group))
     return (
@@ -129,7 +162,7 @@ def _completes(study: _Study, group: list[_Study], within_h: float) -> bool:
 
 
 def _choice(group: list[_Study], rules: ImportRules) -> CaseChoice:
-    recognised = [pair for study in group for pair in study.recognised]
+    recognised = _without_late([pair for study in group for pair in study.recognised], rules.same_case_within_h)
     sequences = [name for name in rules.sequences if any(found.sequence == name for _, found in recognised)]
     return CaseChoice(
         patient_key=group[0].patient_key,

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -113,9 +114,7 @@ def join(table: ClinicalTable, cases: Sequence[ImportedCase]) -> Join:
     of_patient: dict[str, list[ImportedCase]] = {}
     for case in cases:
         of_patient.setdefault(case.patient_key.strip(), []).append(case)
-    rows_of: dict[str, int] = {}
-    for _, patient, _ in table.rows:
-        rows_of[patient] = rows_of.get(patient, 0) + 1
+    rows_of = Counter(patient for _, patient, _ in table.rows)
     fits: dict[int, str] = {}
     unjoined: dict[int, str] = {}
     for line, patient, cells in table.rows:
@@ -124,8 +123,8 @@ def join(table: ClinicalTable, cases: Sequence[ImportedCase]) -> Join:
             fits[line] = found.case_id
         else:
             unjoined[line] = found
-    taken = list(fits.values())
-    unjoined |= {line: "another row fits the same case" for line, case_id in fits.items() if taken.count(case_id) > 1}
+    taken = Counter(fits.values())
+    unjoined |= {line: "another row fits the same case" for line, case_id in fits.items() if taken[case_id] > 1}
     cells_of: Mapping[int, dict[str, str]] = {line: cells for line, _, cells in table.rows}
     joined = {case_id: cells_of[line] for line, case_id in fits.items() if line not in unjoined}
     return Join(joined, dict(sorted(unjoined.items())))

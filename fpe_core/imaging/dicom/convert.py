@@ -161,6 +161,8 @@ def convert_case(task: ConversionTask) -> ConversionOutcome:
     images: dict[ImageColumn, Image] = {}
     failures: list[Failure] = []
     for name, sources in task.sources.items():
+        for part in ("nii.gz", "json"):
+            remove_unfinished(task.folder / f"{name}.{part}")
         for rank, source in enumerate(sources):
             try:
                 images[name] = _image(source, rank, task.folder / f"{name}.nii.gz")
@@ -172,6 +174,12 @@ def convert_case(task: ConversionTask) -> ConversionOutcome:
             except Exception as error:  # noqa: BLE001 (the process's boundary: one series must not stop the others)
                 failures.append(Failure(name, rank, CaseProcessingFailed.code, f"{type(error).__name__}: {error}"))
     return ConversionOutcome(task.case_id, images, tuple(failures))
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what writes of this file left behind that were killed before they were done. Nobody else may be writing."""
+    for left in path.parent.glob(f".{path.name}.????????"):
+        left.unlink(missing_ok=True)
 
 
 def _image(source: Source, rank: int, path: Path) -> Image:

@@ -43,6 +43,7 @@ HEADER_TAGS: Final = tuple(
 )
 """What a scan of a folder reads of each file."""
 
+_HALF_DAY_S: Final = 12 * 3600.0
 _NO_CONTRAST: Final = frozenset({"", "NO", "N", "NONE", "NON", "OHNE", "KEIN", "0"})
 
 
@@ -177,7 +178,7 @@ def describe(dataset: Any, frames: list[Frame], *, num_slices: int, slice_distan
     first = frames[0]
     rows_mm, columns_mm = first.pixel_spacing_mm or (0.0, 0.0)
     thicknesses = [frame.thickness_mm for frame in frames if frame.thickness_mm]
-    times = [frame.time_s for frame in frames if frame.time_s is not None]
+    times = _of_one_day([frame.time_s for frame in frames if frame.time_s is not None])
     fallback = next((t for key in ("AcquisitionDateTime", "SeriesTime", "ContentTime")
                      if (t := seconds(dataset, key)) is not None), None)  # fmt: skip
     return SeriesAttributes(
@@ -202,6 +203,12 @@ def describe(dataset: Any, frames: list[Frame], *, num_slices: int, slice_distan
         number=whole(dataset, "SeriesNumber"),
         time_s=min(times, default=fallback),
     )
+
+
+def _of_one_day(times_s: list[float]) -> list[float]:
+    """Without those after midnight, where a series runs over it: its day is that of its first slice."""
+    over_midnight = bool(times_s) and max(times_s) - min(times_s) > _HALF_DAY_S
+    return [time_s for time_s in times_s if time_s > _HALF_DAY_S] if over_midnight else times_s
 
 
 def is_multi_frame(dataset: Any) -> bool:

@@ -17,16 +17,22 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from fpe_core.errors import CaseError, ImportFailed
+from fpe_core.errors import CaseError, CaseNotVolume, ImportFailed
 from fpe_core.imaging.content import file_sha256
 from fpe_core.imaging.dicom.choose import CaseChoice, choose_cases
 from fpe_core.imaging.dicom.clinic import ClinicalTable, ImportedCase, join
-from fpe_core.imaging.dicom.convert import ConversionOutcome, ConversionTask, Failure, Source, convert_cases, input_hash
+from fpe_core.imaging.dicom.convert import (
+    ConversionOutcome,
+    ConversionTask,
+    Failure,
+    Source,
+    convert_cases,
+    input_hash,
+    remove_unfinished,
+)
 from fpe_core.imaging.dicom.outcome import Case, case_report, cases_csv, clinical_report, listed_cases
 from fpe_core.imaging.dicom.pseudonym import LinkTable, alone_with
-from fpe_core.imaging.dicom.report import (
-    ImportReport,
-)
+from fpe_core.imaging.dicom.report import ImportReport
 from fpe_core.imaging.dicom.rules import ImportRules
 from fpe_core.imaging.dicom.series import FolderScan, scan_folder
 from fpe_core.preprocessing.processed import write_private
@@ -34,6 +40,8 @@ from fpe_core.preprocessing.processed import write_private
 CASES: Final = "cases.csv"
 REPORT: Final = "import-report.json"
 LINK_TABLE: Final = "link-table.json"
+COLOUR_PICTURE: Final = CaseNotVolume.code
+"""What a scan says of a file that is a colour picture: every PACS sends some, and nothing is to be done about them."""
 Progress = Callable[[int, int, str], None]
 """Called after each case with: cases done, cases in all, the case's id."""
 
@@ -54,7 +62,7 @@ class ImportResult:
     Attributes:
         report: the content of `import-report.json`.
         unnamed: description of series that no pattern fits, with their number.
-        messages: what could not be read, in full.
+        messages: what could not be read, in full; images of cases first. Colour pictures are not among it.
         gone: cases that the table listed before and that are not in this export.
         table: the content of `cases.csv`.
     """
@@ -86,6 +94,8 @@ def import_dicom(
     _check(places)
     with alone_with(places.link_table):
         before = _report_before(places)
+        for path in (places.out / REPORT, places.out / CASES, places.link_table):
+            remove_unfinished(path)
         table = LinkTable.load(places.link_table)
         scan = scan_folder(places.root)
         if not scan.series:
@@ -94,11 +104,15 @@ def import_dicom(
         # Names first: an image whose name is lost could not be told whose it is.
         table.save()
         _convert(cases, places, table, jobs, progress)
-        result = _result(cases, scan, rules_sha256, clinical, before)
-        # The report holds the table's hash: a kill between the two is taken for a change, and nothing is lost.
+        result = _result(cases, scan, rules_sha256, clinical, before, _sha256_now(places.out / CASES))
+        # The report knows the table before and after: a kill between the two writes is not taken for a change by hand.
         write_private(places.out / REPORT, (result.report.model_dump_json(indent=1) + "\n").encode())
         write_private(places.out / CASES, result.table)
     return result
+
+
+def _sha256_now(path: Path) -> str | None:
+    return file_sha256(path) if path.exists() else None
 
 
 def _check(places: Places) -> None:
@@ -129,7 +143,7 @@ def _report_before(places: Places) -> ImportReport | None:
             f"{path}: not the report of an import by this version ({type(error).__name__})",
             hint=f"move it and {CASES} away and import again; names and images stay",
         ) from None
-    if cases.exists() and file_sha256(cases) != report.cases_csv_sha256:
+    if cases.exists() and file_sha256(cases) not in (report.cases_csv_sha256, report.cases_csv_sha256_before):
         raise ImportFailed(
             f"{cases} was changed after it was imported, and would be overwritten",
             hint="move it away, or import into another --out; clinical columns come in by --clinical",
@@ -185,6 +199,7 @@ def _result(
     rules_sha256: str,
     clinical: ClinicalTable | None,
     before: ImportReport | None,
+    before_sha256: str | None,
 ) -> ImportResult:
     joined = join(clinical, [_imported(case) for case in _in_time(cases) if case.outcome.images]) if clinical else None
     listed = listed_cases(cases, joined)
@@ -197,16 +212,19 @@ def _result(
         ignored_files=dict(sorted(Counter(ignored.reason for ignored in scan.ignored).items())),
         clinical=clinical_report(clinical, joined),
         cases_csv_sha256=hashlib.sha256(table).hexdigest(),
+        cases_csv_sha256_before=before_sha256,
     )
     now = {case.case_id for case in reports if case.images}
     gone = sum(case.case_id not in now for case in before.cases if case.images) if before else 0
     unnamed = Counter(
         left.series.attributes.description for case in cases for left in case.choice.left if not left.named
     )
-    messages = [refused.message for refused in scan.refused]
-    messages += [
-        f"{case.case_id} {failure.sequence}: {failure.message}" for case in cases for failure in case.outcome.failures
+    messages = [
+        f"{case.case_id} {failure.sequence} [{failure.code}]: {failure.message}"
+        for case in cases
+        for failure in case.outcome.failures
     ]
+    messages += [f"[{one.code}] {one.message}" for one in scan.refused if one.code != COLOUR_PICTURE]
     return ImportResult(report, unnamed, tuple(messages), gone, table)
 
 

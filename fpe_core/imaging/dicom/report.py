@@ -104,3 +104,5 @@ class ImportReport(FrozenModel):
     """None when no clinical table was given."""
     cases_csv_sha256: str
     """Of `cases.csv` as it was written, to see whether somebody changed it since."""
+    cases_csv_sha256_before: str | None = None
+    """Of the one that it replaces, which is still there where the import was killed between the two; None if none."""

@@ -181,9 +181,10 @@ class SequenceRule(FrozenModel):
 class ImportRules(FrozenModel):
     """A whole rules file."""
 
-    same_case_within_h: Annotated[float, Field(ge=0, le=168)] = 24.0
+    same_case_within_h: Annotated[float, Field(ge=0, le=168)] = 3.0
     """Studies of one patient and modality that start within so many hours, and of which each brings sequences that the
-    others lack, are one case."""
+    others lack, are one case; what was taken later is not part of it. Less than a thrombectomy is away from its control
+    scan, more than a hospital needs for CT and CT angiography."""
     never: tuple[NeverTaken, ...] = ()
     """What is never taken; looked at before anything else."""
     sequences: dict[ImageColumn, SequenceRule] = Field(min_length=1)

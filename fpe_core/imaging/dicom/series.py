@@ -35,7 +35,7 @@ class Series:
         attributes: what recognition may look at.
         frames: every slice, in no order that matters.
         series_key: SeriesInstanceUID; several volumes split from one series share it.
-        acquired_on: day of the acquisition, else of the series, else of the study.
+        acquired_on: first day of the acquisition, else of the series, else of the study.
     """
 
     study_key: str = field(repr=False)
@@ -186,8 +186,15 @@ def _volumes(keys: tuple[str, str, str], files: list[_File]) -> Iterator[Series]
     datasets = {file.path: file.dataset for file in files}
     for frames in split_volumes([frame for file in files for frame in file.frames]):
         dataset = datasets[frames[0].path]
-        days = (day(dataset, f"{level}Date") for level in ("Acquisition", "Series", "Study"))
         attributes = describe(
             dataset, frames, num_slices=num_places(frames), slice_distance_mm=distance_of_slices(frames)
         )
-        yield Series(study, patient, attributes, tuple(frames), series, next((d for d in days if d), None))
+        acquired_on = _first_day([datasets[path] for path in dict.fromkeys(frame.path for frame in frames)])
+        yield Series(study, patient, attributes, tuple(frames), series, acquired_on)
+
+
+def _first_day(datasets: list[Any]) -> date | None:
+    for level in ("Acquisition", "Series", "Study"):
+        if days := [found for dataset in datasets if (found := day(dataset, f"{level}Date"))]:
+            return min(days)
+    return None

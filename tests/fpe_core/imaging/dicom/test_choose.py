@@ -1,7 +1,7 @@
 """Which studies become one case, and which series of a sequence is taken."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -137,8 +137,26 @@ def test_what_stays_a_case_of_its_own(second: Series, because: str) -> None:
 
 
 def test_the_hours_are_the_rules() -> None:
-    members = [series(PLAIN, "1.1"), series(ANGIO, "1.2", time_s=12 * HOUR_S)]
-    assert len(choose_cases(members, RULES.model_copy(update={"same_case_within_h": 1.0}))) == 2
+    members = [series(PLAIN, "1.1"), series(ANGIO, "1.2", time_s=15 * HOUR_S)]
+    assert len(choose_cases(members, RULES)) == 2
+    assert len(choose_cases(members, RULES.model_copy(update={"same_case_within_h": 6.0}))) == 1
+
+
+def test_a_control_scan_in_the_study_of_the_first_one_is_left() -> None:
+    first, control = series(PLAIN), series(PLAIN, number=9, time_s=16 * HOUR_S)
+    choice = only_case(control, first, series(ANGIO))
+    assert taken(choice) == {"ncct": 3, "cta": 5}, "though the latest is preferred among repeated ones"
+    assert [left.series for left in choice.left] == [control]
+    assert "more than 3 h after the case's first image" in choice.left[0].why
+
+
+@pytest.mark.parametrize("untimed", ["Topogramm", "CTA"])
+def test_a_series_without_a_time_makes_no_other_late(untimed: str) -> None:
+    odd = series(ANGIO, description=untimed, number=1, time_s=None)
+    choice = only_case(odd, series(PLAIN))
+    assert choice.started == datetime(2024, 3, 10, 10)
+    assert taken(choice)["ncct"] == 3
+    assert ("cta" in choice.ranked) == (untimed == "CTA")
 
 
 def test_a_follow_up_does_not_replace_the_first_scan() -> None:

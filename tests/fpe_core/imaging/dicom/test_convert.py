@@ -158,3 +158,12 @@ def test_inputs_are_known_by_path_size_and_time(tmp_path: Path, sources: tuple[S
     assert before != input_hash(sources[1].series, root, table)
     os.utime(series.files[0], ns=(1, 1))
     assert before != input_hash(series, root, table)
+
+
+def test_what_a_killed_write_left_is_removed(tmp_path: Path, sources: tuple[Source, Source]) -> None:
+    folder = tmp_path / "c"
+    folder.mkdir()
+    for name in (".ncct.nii.gz.ab12_xyz", ".ncct.json.k3jd82_a", ".ncct.notes", "mine.txt"):
+        (folder / name).write_text("half")
+    convert_case(ConversionTask("c", folder, {"ncct": sources[:1]}))
+    assert {path.name for path in folder.iterdir()} == {"ncct.nii.gz", "ncct.json", ".ncct.notes", "mine.txt"}

@@ -220,3 +220,14 @@ def test_paths_of_any_depth_and_name(write_dicom, tmp_path):
     write_dicom(folder=deep)
     found = scan_folder(Path(tmp_path / "export"))
     assert [one.attributes.num_slices for one in found.series] == [10]
+
+
+def test_a_series_over_midnight_starts_on_its_first_day(write_dicom, only_series, edit):
+    paths = write_dicom(elements={"AcquisitionDate": "20240229"})
+    for path in paths[:4]:
+        edit(path, AcquisitionTime="000112", AcquisitionDate="20240301")
+    for path in paths[4:]:
+        edit(path, AcquisitionTime="235930")
+    series = only_series()
+    assert series.acquired_on == date(2024, 2, 29)
+    assert series.attributes.time_s == 86400 - 30
