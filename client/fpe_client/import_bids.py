@@ -21,7 +21,7 @@ FolderArgument = Annotated[Path, typer.Argument(help="The data set. It is only r
 OutOption = Annotated[
     Path, typer.Option(help="Where cases.csv, converted images and the report go.", show_default=False)
 ]
-ReplaceOption = Annotated[bool, typer.Option("--replace", help="Overwrite a cases.csv that differs.")]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="Overwrite a cases.csv that was edited.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, words on stderr.")]
 
 
@@ -60,11 +60,12 @@ def isles24(
 
 
 def _import(folder: Path, out: Path, find: Finder, replace: bool, as_json: bool) -> None:
-    from fpe_core.data.layouts.imported import REPORT, check_out, write_import
+    from fpe_core.data.layouts.imported import REPORT, check_out, check_table, write_import
 
     console = words()
     with told(as_json=as_json) as data:
         check_out(folder, out)
+        check_table(out, replace=replace)
         with _bar(console) as bar:
             task = bar.add_task("subjects", total=None)
             imported = find(lambda done, total: bar.update(task, completed=done, total=total))

@@ -1,6 +1,7 @@
 """`fpe-client import bids` and `isles24`: a table that preprocess reads, words about the rest, and errors that help."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel
@@ -30,6 +31,13 @@ def bids(tmp_path: Path) -> Path:
     return tree
 
 
+def diffusion_series(bids: Path) -> None:
+    """Two volumes that the import has to split."""
+    series = bids / "sub-1" / "dwi" / "sub-1_dwi.nii.gz"
+    image(series, (4, 4, 4, 2))
+    series.with_name("sub-1_dwi.bval").write_text("0 1000\n")
+
+
 def test_a_tree_becomes_a_table_and_what_is_left_out_is_said(tmp_path: Path, bids: Path) -> None:
     done = run("bids", bids, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
@@ -42,9 +50,7 @@ def test_a_tree_becomes_a_table_and_what_is_left_out_is_said(tmp_path: Path, bid
 def test_the_table_finds_its_images_from_any_folder_and_after_a_move(
     tmp_path: Path, bids: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    series = bids / "sub-1" / "dwi" / "sub-1_dwi.nii.gz"
-    image(series, (4, 4, 4, 2))
-    series.with_name("sub-1_dwi.bval").write_text("0 1000\n")
+    diffusion_series(bids)
     monkeypatch.chdir(tmp_path)
     assert run("bids", "bids", "--out", "out").exit_code == 0
     monkeypatch.chdir(tmp_path.parent)
@@ -76,10 +82,13 @@ def test_wrong_folders_end_in_an_error_with_a_hint(tmp_path: Path, kind: str) ->
 
 
 def test_another_table_is_overwritten_on_demand_only(tmp_path: Path, bids: Path) -> None:
+    diffusion_series(bids)
     table = tmp_path / "out" / "cases.csv"
     run("bids", bids, "--out", tmp_path / "out")
     table.write_text("mine\n")
+    shutil.rmtree(tmp_path / "out" / "images")
     assert run("bids", bids, "--out", tmp_path / "out").exit_code == 4
     assert table.read_text() == "mine\n"
+    assert not (tmp_path / "out" / "images").exists(), "refused before anything is converted"
     assert run("bids", bids, "--out", tmp_path / "out", "--replace").exit_code == 0
     assert table.read_text() != "mine\n"

@@ -86,12 +86,15 @@ def _onset_to_image_min(row: Mapping[str, str]) -> float | None:
 
 
 def _minutes(text: str) -> float | None:
-    """H:MM or H:MM:SS, with whole days before it or not; a bare number is a spreadsheet's share of a day."""
+    """H:MM or H:MM:SS, with whole days before it or not; a bare number is a spreadsheet's share of a day.
+
+    A whole number above 0 is not sure: it may be minutes.
+    """
     if match := re.fullmatch(r"(?:(\d+) days? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d)(?:\.\d+)?)?", text):
         days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         return _MINUTES_PER_DAY * days + 60 * hours + minutes + round(seconds / 60, 2)
     number = _number(text)
-    if number is None or not 0 <= float(number) < _LONGEST_SHARE_DAYS:
+    if number is None or not 0 <= float(number) < _LONGEST_SHARE_DAYS or (float(number) and float(number) % 1 == 0):
         return None
     return round(_MINUTES_PER_DAY * float(number), 1)
 

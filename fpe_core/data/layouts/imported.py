@@ -1,6 +1,7 @@
 """What every import of a layout ends in: cases.csv, the images that had to be converted, and import-report.json."""
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Final
 
 from fpe_core.data.case_table import IMAGE_COLUMNS, CaseRow
 from fpe_core.errors import CaseError, FpeError, ImportFailed
+from fpe_core.imaging.content import file_sha256
 from fpe_core.preprocessing.processed import write_private
 
 Progress = Callable[[int, int], None]
@@ -101,11 +103,33 @@ def check_out(folder: Path, out: Path) -> None:
         raise ImportFailed(f"{out}: lies in the folder to import, which is only read", hint="give --out another folder")
 
 
+def check_table(out: Path, *, replace: bool) -> None:
+    """Refuse to go on where a table was edited by hand, before anything is converted.
+
+    Raises:
+        ImportFailed: `cases.csv` is not as an import wrote it, and may not be replaced.
+    """
+    table = out / TABLE
+    if not replace and table.exists() and file_sha256(table) not in _written_before(out):
+        raise ImportFailed(
+            f"{table}: is there already, and not as an import wrote it",
+            hint="give another --out, or --replace to overwrite it",
+        )
+
+
+def _written_before(out: Path) -> tuple[str, ...]:
+    """sha256 of the tables that imports wrote here; a report that cannot be read knows none."""
+    try:
+        known = json.loads((out / REPORT).read_bytes())["cases_csv_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+    return tuple(known) if isinstance(known, list) and all(isinstance(one, str) for one in known) else ()
+
+
 def write_import(imported: Imported, out: Path, *, replace: bool) -> Path:
     """Write the case table and the report, readable by the owner only.
 
-    The same tree gives the same bytes. A table that is there and differs may have been edited by hand: it is replaced
-    on demand only.
+    The same tree gives the same bytes. A table that was edited by hand is replaced on demand only.
 
     Args:
         imported: what was found.
@@ -118,16 +142,16 @@ def write_import(imported: Imported, out: Path, *, replace: bool) -> Path:
     Raises:
         ImportFailed: there is no case, or another table is there and may not be replaced.
     """
-    write_private(out / REPORT, _report(imported))
+    check_table(out, replace=replace)
+    table, content = out / TABLE, case_table_bytes(imported, out)
+    written = {hashlib.sha256(content).hexdigest()} if imported.cases else set()
+    # The report knows the table before and after: a kill between the two writes is not taken for an edit.
+    there = {file_sha256(table)} & set(_written_before(out)) if table.exists() else set()
+    write_private(out / REPORT, _report(imported, sorted(written | there)))
     if not imported.cases:
         raise ImportFailed(
             f"none of {len(imported.left_out)} subjects gave a case; reasons: {_codes(imported.left_out)}",
             hint=f"{out / REPORT} has the reason for each",
-        )
-    table, content = out / TABLE, case_table_bytes(imported, out)
-    if table.exists() and table.read_bytes() != content and not replace:
-        raise ImportFailed(
-            f"{table}: is there already, with other content", hint="give another --out, or --replace to overwrite it"
         )
     write_private(table, content)
     return table
@@ -152,7 +176,7 @@ def _path(image: Path, out: Path) -> str:
     return str(image.relative_to(out)) if image.is_relative_to(out) else str(image.absolute())
 
 
-def _report(imported: Imported) -> bytes:
+def _report(imported: Imported, tables_sha256: Sequence[str]) -> bytes:
     document = {
         "schema_version": 1,
         "layout": imported.layout,
@@ -163,6 +187,7 @@ def _report(imported: Imported) -> bytes:
             for case in imported.cases
         ],
         "left_out": [vars(subject) for subject in imported.left_out],
+        "cases_csv_sha256": tables_sha256,
     }
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 

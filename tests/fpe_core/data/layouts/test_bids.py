@@ -4,6 +4,7 @@ import json
 import shutil
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,23 @@ def test_a_table_edited_by_hand_is_not_overwritten(tmp_path: Path, whole: Path) 
     assert table.read_bytes() == content + b"\n"
     write_import(imported, tmp_path, replace=True)
     assert table.read_bytes() == content
+
+
+def test_a_table_nobody_edited_follows_the_tree(tmp_path: Path, whole: Path) -> None:
+    imported = import_bids(whole, tmp_path)
+    table = write_import(imported, tmp_path, replace=False)
+    first = table.read_bytes()
+    fewer = replace(imported, cases=imported.cases[:1])
+    write_import(fewer, tmp_path, replace=False)
+    second = table.read_bytes()
+    assert second != first
+    # Killed after the report and before the table.
+    table.write_bytes(first)
+    write_import(fewer, tmp_path, replace=False)
+    assert table.read_bytes() == second
+    with pytest.raises(ImportFailed, match="gave a case"):
+        write_import(replace(imported, cases=()), tmp_path, replace=False)
+    assert write_import(imported, tmp_path, replace=False).read_bytes() == first
 
 
 def test_originals_stay_as_they_are(tmp_path: Path, whole: Path) -> None:
