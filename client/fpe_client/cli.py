@@ -22,8 +22,11 @@ Without a command it joins the federation and stays; Ctrl-C leaves.
 \b
 First steps of a new site:
   fpe-client keygen /etc/fpe/site.key        send site.key.pub to the coordinator
+  fpe-client import dicom EXPORT --out OUT   a PACS export to images and a case table
+  fpe-client table --site mr-site.yaml       what is wrong with the case table, line by line
   fpe-client check --site mr-site.yaml       says what is still missing
   fpe-client preprocess --site mr-site.yaml  once, and again when cases are added
+  fpe-client flow --site mr-site.yaml --task fpe   who takes part
   fpe-client --site mr-site.yaml             joins and stays
 """
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from fpe_core.data.case_row import FIRST_DATE, IDENTIFIER, LAST_DATE
 from fpe_core.data.dictionary import Column
-from fpe_core.data.mapping import CodeMapping, DateMapping, NumberMapping, TableMapping, as_number, word_key
+from fpe_core.data.mapping import CodeMapping, DateMapping, IdMapping, NumberMapping, TableMapping, as_number, word_key
 from fpe_core.errors import RowCodeUnmapped, RowValueOutOfRange
 
 Value = str | int | float | bool | date
@@ -53,7 +53,9 @@ def _reader(column: Column, mapping: TableMapping) -> Callable[[str], Value]:
         return partial(_date, column, own)
     if isinstance(own, CodeMapping):
         return partial(_code, _codes(column, own), _expected(column, own), decimal)
-    return partial(_identifier if column.kind == "id" else _path, column)
+    if isinstance(own, IdMapping):
+        return partial(_identifier, column, own)
+    return partial(_path, column)
 
 
 def _codes(column: Column, own: CodeMapping[Value]) -> Mapping[str, Value]:
@@ -96,10 +98,15 @@ def _date(column: Column, own: DateMapping, text: str) -> date:
     return day
 
 
-def _identifier(column: Column, text: str) -> str:
-    if not re.fullmatch(IDENTIFIER, text):
-        raise RowValueOutOfRange(f"expected {column.expected}, got {_cut(text)}")
-    return text
+def _identifier(column: Column, own: IdMapping, text: str) -> str:
+    plain = text
+    for sign, stand_in in own.replace.items():
+        plain = plain.replace(sign, stand_in)
+    if not re.fullmatch(IDENTIFIER, plain):
+        raise RowValueOutOfRange(
+            f"expected {column.expected} (`replace` in the mapping rewrites others), got {_cut(text)}"
+        )
+    return plain
 
 
 def _path(column: Column, text: str) -> str:

@@ -107,6 +107,14 @@ class ColumnMapping(FrozenModel):
         return {"column": value} if isinstance(value, str) else value
 
 
+class IdMapping(ColumnMapping):
+    """An id. Ids become names of files, so not every sign may stand in one."""
+
+    replace: dict[Annotated[str, Field(min_length=1)], str] = Field(default_factory=dict)
+    """Signs of the site's ids and what to put for each: a hyphen for the slash in 2021/0034. Two ids that become one
+    are then the same case or patient."""
+
+
 class NumberMapping(ColumnMapping):
     """A number, in the site's own unit."""
 
@@ -135,6 +143,8 @@ def _mapping_type(column: Column) -> type[ColumnMapping]:
         return CodeMapping[Literal[column.codes]]  # type: ignore[name-defined]  # the codes are data here
     if column.kind in ("number", "whole number"):
         return NumberMapping
+    if column.kind == "id":
+        return IdMapping
     return DateMapping if column.kind == "date" else ColumnMapping
 
 

@@ -125,6 +125,17 @@ def test_one_patient_number_may_serve_for_both_ids(tmp_path: Path) -> None:
     assert (row.case_id, row.patient_id) == ("17", "17")
 
 
+def test_signs_that_an_id_may_not_have_are_replaced(tmp_path: Path) -> None:
+    text = "Nr,Patient\n2021/0034,M 7\n2021/0035,ü\n2021-0036,p\n2021/0036,q\n"
+    mapping = (
+        'columns: {case_id: {column: Nr, replace: {"/": "-"}}, patient_id: {column: Patient, replace: {" ": _}}}\n'
+    )
+    table = mapped(tmp_path, mapping, text)
+    assert [(row.case_id, row.patient_id) for row in table.rows] == [("2021-0034", "M_7")]
+    assert {problem.line: problem.code for problem in table.problems} == {3: "FPE-231", 4: "FPE-234", 5: "FPE-234"}
+    assert "`replace`" in table.problems[0].message
+
+
 def test_ignored_columns_may_stand_twice(tmp_path: Path) -> None:
     text = "case_id,patient_id,A,A,note_x,note_x\nc,p,1,2,3,4\n"
     assert len(mapped(tmp_path, "ignore: [A]\n", text).rows) == 1
@@ -164,6 +175,8 @@ def test_headers_that_do_not_fit_the_mapping(tmp_path: Path, mapping: str, heade
         ("columns:\n  sex:\n    scale: 60\n", ":3: columns.sex.scale", "unknown key, expected one of codes"),
         ("columns:\n  age_years:\n    scale: 0\n", ":3: columns.age_years.scale", "greater than 0"),
         ("columns:\n  age_years:\n    scale: 1/0\n", ":3: columns.age_years.scale", "fraction"),
+        ("columns:\n  dwi:\n    replace: {a: b}\n", ":3: columns.dwi.replace", "unknown key"),
+        ("columns:\n  case_id:\n    replace: {'': b}\n", ":3: columns.case_id.replace", "at least 1"),
         ("columns:\n  age_years:\n    codes: {1: 2}\n", ":3: columns.age_years.codes", "unknown key"),
         (
             'columns:\n  treatment_date:\n    date_format: "%d.%m"\n',

@@ -61,7 +61,8 @@ def test_two_headers_of_one_column_must_agree() -> None:
 @pytest.mark.parametrize(
     ("door", "imaging", "minutes"),
     [("02:10:00", "00:20:30", "150.5"), ("1 days 01:00:00", "0:10", "1510"), ("0.0625", "0.0138889", "110"),
-     ("", "00:20:00", None), ("02:10:00", "nan", None), ("120", "0:10", None), ("25", "0:10", None), ("2:75", "0:10", None)],
+     ("", "00:20:00", None), ("02:10:00", "nan", None), ("120", "0:10", None), ("25", "0:10", None),
+     ("2:75", "0:10", None)],
 )  # fmt: skip
 def test_onset_to_imaging_is_the_sum(door: str, imaging: str, minutes: str | None) -> None:
     cells, _ = clinical_cells({"Onset to door": door, "Door to imaging": imaging})
