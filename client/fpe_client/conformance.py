@@ -37,7 +37,7 @@ def check_conformance(recipe_names: list[str], *, console: Console) -> dict[str,
         recorded = recorded_numbers(recipe)
         console.print(f"preprocessing the reference case with {recipe.name}", highlight=False)
         with tempfile.TemporaryDirectory(prefix="fpe-conformance-") as folder:
-            numbers = compared(measured(Path(folder), recipe), recorded)
+            numbers = compared(measured(Path(folder), recipe), recorded, recipe)
         off = [number for number in numbers if not number.agrees]
         console.print(_table(recipe.name, numbers))
         results[recipe.name] = {
