@@ -131,7 +131,10 @@ def _case_line(case: "CaseReport") -> str:
     failed = [f"{one.sequence} series {one.series.series_number} [{one.code}] {one.sentence}" for one in case.failed]
     what = ", ".join(taken) or f"nothing taken [{case.code}]"
     if taken and not case.listed:
-        what += " (not in cases.csv: another case of the patient has the clinical row)"
+        phantom = "a phantom is no patient"
+        what += (
+            f" (not in cases.csv: {phantom if case.phantom else 'another case of the patient has the clinical row'})"
+        )
     return "; ".join([f"{case.case_id}  {what}", *failed, *([f"{len(case.left)} left"] if case.left else [])])
 
 

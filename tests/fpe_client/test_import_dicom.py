@@ -321,3 +321,19 @@ def test_what_a_person_must_do_is_said(export: Path, copy: Path, clinical: Path)
     assert failure < refused, "images of cases come before single files"
     words = ("--clinical", str(clinical), "--patient-column", "Hospital number")
     assert "several cases without" not in run(export, copy, *words).stderr
+
+
+def test_phantoms_say_so_and_are_no_patients(tmp_path: Path) -> None:
+    export, out = tmp_path / "export", tmp_path / "out"
+    write(export / "a", ct(24, 5.0, 1), BRUNO, 2, "Kopf nativ", QualityControlImage="YES")
+    assert run(export, out).exit_code == 0
+    table = read_case_table(out / "cases.csv")
+    assert (len(table.rows), table.synthetic) == (1, True)
+    write(export / "b", ct(24, 5.0, 2), ANNA, 2, "Kopf nativ", QualityControlImage="NO")
+    done = run(export, out)
+    assert done.exit_code == 0
+    assert "a phantom is no patient" in done.stderr
+    table = read_case_table(out / "cases.csv")
+    assert (len(table.rows), table.synthetic) == (1, False)
+    assert "synthetic" not in (out / "cases.csv").read_text()
+    assert {case["phantom"]: case["listed"] for case in report_of(out)["cases"]} == {True: False, False: True}

@@ -98,7 +98,8 @@ def write_pacs_export(folder: Path, cases: Sequence[PhantomPatient], seed: int) 
 
     Beside the sequences of each case there is what comes along unasked: localisers, dose reports, maximum intensity
     projections, thin bone reconstructions, repeated series, exponential ADC maps, a colour summary and a DICOMDIR.
-    The patients are scanned by different vendors, with the names and tags each of them uses.
+    The patients are scanned by different vendors, with the names and tags each of them uses. QualityControlImage says
+    that they are phantoms.
 
     Args:
         folder: made if it does not exist.
@@ -116,6 +117,7 @@ def write_pacs_export(folder: Path, cases: Sequence[PhantomPatient], seed: int) 
         paths = _meaningless(folder / "DICOM" / f"{rng.integers(16**8):08X}", rng)
         volumes = {name: read_volume(path) for name, path in case.images.items()}
         for role, series, parts in _planned(volumes, vendor, rng):
+            series = replace(series, elements={**series.elements, "QualityControlImage": "YES"})
             files = write_series(paths, parts, series, study, seed=seed)
             uid = seeded_uid(seed, study.patient_id, study.date, series.number)
             exported.append(ExportedSeries(case.case_id, role, study, uid, tuple(files)))

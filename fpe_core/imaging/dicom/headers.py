@@ -21,7 +21,7 @@ _KEYWORDS: Final = (
     "DiffusionGradientOrientation", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID", "TemporalPositionIdentifier",
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "QualityControlImage",
 )  # fmt: skip
 
 _SIEMENS_B_VALUE: Final = 0x0019100C
@@ -72,6 +72,7 @@ class SeriesAttributes:
         derivation: DerivationDescription.
         number: SeriesNumber.
         time_s: acquisition in seconds since midnight, only to order series.
+        phantom: QualityControlImage says that a phantom was imaged, no patient.
     """
 
     modality: str
@@ -94,6 +95,7 @@ class SeriesAttributes:
     derivation: str
     number: int | None
     time_s: float | None
+    phantom: bool = False
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ def describe(dataset: Any, frames: list[Frame], *, num_slices: int, slice_distan
         derivation=text(dataset, "DerivationDescription"),
         number=whole(dataset, "SeriesNumber"),
         time_s=min(times, default=fallback),
+        phantom=text(dataset, "QualityControlImage").upper() == "YES",
     )
 
 

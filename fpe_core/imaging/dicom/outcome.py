@@ -29,14 +29,23 @@ class Case:
     choice: CaseChoice
     outcome: ConversionOutcome = field(init=False)
 
+    @property
+    def phantom(self) -> bool:
+        """Whether all of its images are a phantom's."""
+        ranked = self.choice.ranked
+        taken = [ranked[name][image.rank].series for name, image in self.outcome.images.items()]
+        return bool(taken) and all(series.attributes.phantom for series in taken)
+
 
 def listed_cases(cases: Sequence[Case], joined: Join | None) -> list[Case]:
     """Cases that go into the table: those with an image, by id.
 
     Of a patient with a joined case only the joined ones: what was scanned after a treatment is no case of its own, and
-    without a treatment_date it would have the whole patient set aside (FPE-235).
+    without a treatment_date it would have the whole patient set aside (FPE-235). Among patients no phantoms: scanners
+    are tested with them, and such tests lie in the same archive.
     """
     with_images = [case for case in cases if case.outcome.images]
+    with_images = [case for case in with_images if not case.phantom] or with_images
     if joined is None:
         return with_images
     treated = {case.patient_id for case in with_images if case.case_id in joined.cells}
@@ -67,6 +76,7 @@ def case_report(case: Case, *, listed: bool) -> CaseReport:
         case_id=case.case_id,
         patient_id=case.patient_id,
         listed=listed,
+        phantom=case.phantom,
         images=images,
         failed=failed,
         left=tuple(sorted(left, key=lambda one: (one.study, one.series_number or 0))),
@@ -104,14 +114,15 @@ def clinical_report(clinical: ClinicalTable | None, joined: Join | None) -> Clin
 
 
 def cases_csv(cases: Sequence[Case], clinical: ClinicalTable | None, joined: Join | None) -> bytes:
-    """One row for each of `cases`; columns of images that none has are left out."""
+    """One row for each of `cases`, all patients or all phantoms; columns of images that none has are left out."""
     sequences = [name for name in IMAGE_COLUMNS if any(name in case.outcome.images for case in cases)]
-    columns = ["case_id", "patient_id", *sequences, *(clinical.columns if clinical else ())]
+    synthetic = {"synthetic": "1"} if any(case.phantom for case in cases) else {}
+    columns = ["case_id", "patient_id", *synthetic, *sequences, *(clinical.columns if clinical else ())]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
     writer.writeheader()
     for case in cases:
         images: dict[str, str] = {name: _image_path(case, name) for name in case.outcome.images}
         cells = joined.cells.get(case.case_id, {}) if joined else {}
-        writer.writerow({"case_id": case.case_id, "patient_id": case.patient_id, **images, **cells})
+        writer.writerow({"case_id": case.case_id, "patient_id": case.patient_id, **synthetic, **images, **cells})
     return text.getvalue().encode()
