@@ -29,7 +29,8 @@ HINTS = {
     "FPE-218": "add the missing sequence, or choose a recipe without it",
     "FPE-219": "look at the image: a very tilted or cut-off head cannot be registered",
     "FPE-220": "look at the image: the brain could not be told from the rest",
-    "FPE-221": "see the case's log in the folder logs/ beside the preprocessed cases, and report it",
+    "FPE-221": "preprocess again, with --jobs 1 if memory was short; if it stays, report what the review page and the "
+    "case's log in the folder logs/ beside the preprocessed cases say",
     "FPE-222": "export the whole series again",
     "FPE-223": "export one reconstruction of one acquisition",
     "FPE-224": "export the series from the PACS itself; an anonymiser or converter has removed its geometry",
@@ -78,11 +79,13 @@ def prepare(
     from fpe_core.preprocessing.case import CaseFiles
     from fpe_core.preprocessing.gate import usable
     from fpe_core.preprocessing.review_page import write_review_page
+    from fpe_core.preprocessing.storage import storage_errors_told
 
     config = load_site(site_file)
     recipe = recipe_named(recipe_name or config.preprocessing.recipe)
     paths = SitePaths(config.state_dir)
-    paths.create()
+    with storage_errors_told(paths.root):
+        paths.create()
     folder = paths.preprocessed(recipe.name)
     table = read_site_table(config.data)
     cases = [CaseFiles(row.case_id, dict(row.images.items())) for row in table.rows]

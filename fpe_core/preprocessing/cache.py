@@ -44,9 +44,14 @@ class HashIndex:
             self._used[entry] = digest
         return digest
 
-    def save(self) -> None:
-        """Write the entries that were asked for; those of vanished or changed files are dropped."""
-        write_private(self._path, json.dumps(self._used, indent=1, sort_keys=True).encode())
+    def save(self, *, halfway: bool = False) -> None:
+        """Write the entries that were asked for; those of vanished or changed files are dropped.
+
+        Args:
+            halfway: not every file was asked for yet, so all other entries are kept too.
+        """
+        entries = self._known | self._used if halfway else self._used
+        write_private(self._path, json.dumps(entries, indent=1, sort_keys=True).encode())
 
 
 def case_key(inputs: Mapping[str, str], recipe: PreprocessingRecipe) -> str:

@@ -10,10 +10,9 @@ OUT_DIR/
 """
 
 import difflib
-import fcntl
+import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,9 +21,9 @@ from fpe_core.data.duplicates import same_images
 from fpe_core.errors import (
     CaseError,
     CaseFileMissing,
+    CaseFileUnreadable,
     CaseProcessingFailed,
     CaseTableInvalid,
-    DataError,
     ImageTwice,
 )
 from fpe_core.imaging.content import file_sha256
@@ -44,6 +43,7 @@ from fpe_core.preprocessing.manifest import (
 )
 from fpe_core.preprocessing.memory import case_bytes, room_bytes
 from fpe_core.preprocessing.processed import ProcessedCase, is_intact
+from fpe_core.preprocessing.storage import INDEX, alone_in, storage_errors_told
 from fpe_core.preprocessing.worker import Outcome, Task
 
 __all__ = ["CohortReport", "Progress", "preprocess_cohort", "read_manifest", "read_quarantine"]
@@ -51,7 +51,6 @@ __all__ = ["CohortReport", "Progress", "preprocess_cohort", "read_manifest", "re
 Progress = Callable[[int, int, str, str | None], None]
 """Called after each case with: cases done, cases in all, the case's id, and its reason code if it was set aside."""
 
-_LOCK = ".lock"
 _SAVE_EVERY_S = 5.0
 _TRY_AGAIN = {CaseFileMissing.code, CaseProcessingFailed.code, ImageTwice.code}
 """Reasons that may be gone next time; the others follow from the files' content, which the key stands for."""
@@ -96,6 +95,9 @@ class _Run:
     def path_of(self, key: str) -> Path:
         return self.folder / "cases" / f"{key}.safetensors"
 
+    def picture_of(self, key: str) -> Path:
+        return self.folder / "qc" / f"{key}.png"
+
     def save(self) -> None:
         manifest = Manifest(recipe=self.recipe.name, cases=dict(sorted(self.ready.items())))
         write_lists(self.folder, manifest, Quarantine(cases=dict(sorted(self.set_aside.items()))))
@@ -130,28 +132,28 @@ def preprocess_cohort(
 
     Raises:
         CaseTableInvalid: two cases have the same id, or `only` names one that is not there.
-        DataError: another run is at work in `out_dir`, or its lists are damaged.
+        DataError: another run is at work in `out_dir`, its lists are damaged, or it cannot be written. Lists that were
+            there before stay as they were until every case's images are known.
     """
     started = time.monotonic()
     _refuse_same_ids(cases)
     _refuse_unknown(only, cases)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    with _alone_in(out_dir):
-        run = _Run(recipe, out_dir, HashIndex(out_dir / "index.json"), load_manifest(out_dir), load_quarantine(out_dir))
-        try:
-            pending = _pending(run, cases, progress)
-            chosen = [files for files in pending if not only or files.case_id in only][:limit]
-            run.left = len(pending) - len(chosen)
-            _work(run, chosen, jobs, progress, case_deadline_s)
-        finally:
-            run.save()
+    with storage_errors_told(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with alone_in(out_dir):
+            run = _Run(recipe, out_dir, HashIndex(out_dir / INDEX), load_manifest(out_dir), load_quarantine(out_dir))
+            chosen = _chosen(run, _pending(run, cases, progress), only, limit)
+            try:
+                _work(run, chosen, jobs, progress, case_deadline_s)
+            finally:
+                run.save()
     codes = {case_id: entry.code for case_id, entry in run.set_aside.items()}
     return CohortReport(run.done, len(run.ready) - run.done, codes, time.monotonic() - started, run.left)
 
 
 def _pending(run: _Run, cases: Sequence[CaseFiles], progress: Progress | None) -> list[CaseFiles]:
     """The cases that are neither ready nor set aside for good; the others go into the lists."""
-    read = [files for files in cases if _hashed(run, files)]
+    read = _all_hashed(run, cases)
     twice = same_images(run.inputs)
     for case_id, code in twice.items():
         message = "another case has the same image"
@@ -160,6 +162,30 @@ def _pending(run: _Run, cases: Sequence[CaseFiles], progress: Progress | None) -
     for done, case_id in enumerate([*run.ready, *run.set_aside], start=1):
         _tell(run, progress, done, len(cases), case_id)
     return pending
+
+
+def _all_hashed(run: _Run, cases: Sequence[CaseFiles]) -> list[CaseFiles]:
+    """The cases whose images can be read. Reading hundreds of GB is not begun again after a kill."""
+    read = []
+    for files in cases:
+        if _hashed(run, files):
+            read.append(files)
+        if time.monotonic() - run.saved_s > _SAVE_EVERY_S:
+            run.index.save(halfway=True)
+            run.saved_s = time.monotonic()
+    return read
+
+
+def _chosen(run: _Run, pending: Sequence[CaseFiles], only: Collection[str], limit: int | None) -> list[CaseFiles]:
+    """The cases to work on. Of the others those that once failed for an unknown reason keep their place in the list."""
+    chosen = [files for files in pending if not only or files.case_id in only][:limit]
+    run.left = len(pending) - len(chosen)
+    names = {files.case_id for files in chosen}
+    for case_id in (files.case_id for files in pending if files.case_id not in names):
+        before = run.set_aside_before.cases.get(case_id)
+        if before is not None and before.key == run.keys[case_id] and before.code == CaseProcessingFailed.code:
+            run.set_aside[case_id] = before
+    return chosen
 
 
 def _work(run: _Run, chosen: Sequence[CaseFiles], jobs: int, progress: Progress | None, case_deadline_s: float) -> None:
@@ -197,9 +223,12 @@ def _known(run: _Run, files: CaseFiles) -> bool:
     if before is not None and before.key == key and before.code not in _TRY_AGAIN:
         run.set_aside[files.case_id] = before
         return True
-    if not is_intact(run.path_of(key)):
+    if not is_intact(run.path_of(key)) or not run.picture_of(key).is_file():
         return False
-    run.ready[files.case_id] = _entry_of_cached(run, files.case_id, key)
+    try:
+        run.ready[files.case_id] = _entry_of_cached(run, files.case_id, key)
+    except CaseFileUnreadable:
+        return False
     return True
 
 
@@ -231,13 +260,15 @@ def _task(run: _Run, files: CaseFiles) -> Task:
         files=files,
         recipe=run.recipe,
         case_path=run.path_of(key),
-        picture_path=run.folder / "qc" / f"{key}.png",
+        picture_path=run.picture_of(key),
         log_path=run.folder / "logs" / f"{key}.log",
         memory_bytes=case_bytes(files.for_recipe(run.recipe).values()),
     )
 
 
 def _record(run: _Run, outcome: Outcome) -> None:
+    if outcome.storage_error:
+        raise OSError(outcome.storage_error, os.strerror(outcome.storage_error))
     key = run.keys[outcome.case_id]
     if outcome.code is None:
         run.ready[outcome.case_id] = _entry(run, outcome.case_id, outcome.sha256, outcome.qc, outcome.seconds)
@@ -262,17 +293,3 @@ def _refuse_unknown(only: Collection[str], cases: Sequence[CaseFiles]) -> None:
             near = difflib.get_close_matches(case_id, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else "the column case_id of the case table has the names"
             raise CaseTableInvalid(f"no case of the table is called {case_id!r}", hint=hint)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system lets go when the process dies, and clear what a killed run left."""
-    with (folder / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"another run is preprocessing into {folder}", hint="wait for it, or stop it") from None
-        for leftover in folder.rglob(".*"):
-            if leftover.name != _LOCK:
-                leftover.unlink(missing_ok=True)
-        yield

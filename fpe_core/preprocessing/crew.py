@@ -5,10 +5,13 @@ must go on, so each worker has a pipe of its own and is replaced when it dies.
 """
 
 import multiprocessing
+import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -84,10 +87,21 @@ def _start() -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs,), daemon=True)
-    with single_threaded_children():
+    resource_tracker.ensure_running()  # else the first start starts it, and that lets Ctrl-C through again
+    with single_threaded_children(), _ctrl_c_later():
         process.start()
     theirs.close()
     return _Worker(process, ours)
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Hold Ctrl-C back; a process started inside never sees it and so prints no traceback over the runner's words."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _finished(crew: list[_Worker], deadline_s: float) -> Iterator[Outcome]:
@@ -112,9 +126,11 @@ def _finished(crew: list[_Worker], deadline_s: float) -> Iterator[Outcome]:
 def _answer(worker: _Worker) -> Outcome:
     try:
         outcome: Outcome = worker.connection.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # OSError: it died in the middle of its answer
         worker.process.join(_GRACE_S)
-        return _give_up(worker, f"the process that worked on the case ended with code {worker.process.exitcode}")
+        code = worker.process.exitcode
+        killed = ": it was killed, perhaps because memory ran out" if code == -signal.SIGKILL else ""
+        return _give_up(worker, f"the process that worked on the case ended with code {code}{killed}")
     return outcome
 
 

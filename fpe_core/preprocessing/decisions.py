@@ -5,9 +5,7 @@ has no decision yet.
 """
 
 import difflib
-import fcntl
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -18,6 +16,7 @@ from fpe_core.config.base import FrozenModel
 from fpe_core.errors import CaseTableInvalid, DataError
 from fpe_core.preprocessing.manifest import Manifest, ManifestEntry, load_manifest, load_quarantine
 from fpe_core.preprocessing.processed import write_private
+from fpe_core.preprocessing.storage import clear_leftovers, locked, storage_errors_told
 
 DECISIONS = "qc-decisions.json"
 _LOCK = "qc-decisions.lock"
@@ -76,7 +75,7 @@ def decide(folder: Path, case_ids: Iterable[str], *, accepted: bool, reason: str
 
     Raises:
         CaseTableInvalid: a case is not among the preprocessed ones.
-        DataError: a list of the cohort is damaged.
+        DataError: a list of the cohort is damaged, or the folder cannot be written.
     """
     manifest = load_manifest(folder)
     now = datetime.now(UTC).replace(microsecond=0)
@@ -86,7 +85,8 @@ def decide(folder: Path, case_ids: Iterable[str], *, accepted: bool, reason: str
         )
         for case_id in case_ids
     }
-    with _alone(folder):
+    with storage_errors_told(folder), locked(folder / _LOCK, wait=True):
+        clear_leftovers(folder, DECISIONS)
         decisions = Decisions(cases=load_decisions(folder).cases | new)
         write_private(folder / DECISIONS, (decisions.model_dump_json(indent=1) + "\n").encode())
 
@@ -104,11 +104,3 @@ def _entry(folder: Path, manifest: Manifest, case_id: str) -> ManifestEntry:
     near = difflib.get_close_matches(case_id, manifest.cases, n=1, cutoff=0.0)
     hint = f"did you mean {near[0]}?" if near else "run fpe-client preprocess first"
     raise CaseTableInvalid(f"no preprocessed case has the id {case_id!r} in {folder}", hint=hint)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two people who decide at the same moment do not overwrite each other."""
-    with (folder / _LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -22,6 +22,7 @@ from fpe_core.preprocessing.gate import Judged, Verdict, code_of, judge
 from fpe_core.preprocessing.limits import LIMITS, NOT_MEASURED, Limit, Range
 from fpe_core.preprocessing.manifest import Manifest, load_manifest, load_quarantine, read_manifest
 from fpe_core.preprocessing.processed import write_private
+from fpe_core.preprocessing.storage import storage_errors_told
 
 REVIEW_PAGE = "review.html"
 
@@ -81,10 +82,11 @@ def write_review_page(folder: Path, recipe: PreprocessingRecipe, site_file: Path
         Path of the page.
 
     Raises:
-        DataError: a list of the cohort is damaged.
+        DataError: a list of the cohort is damaged, or the folder cannot be written.
     """
     path = folder / REVIEW_PAGE
-    write_private(path, render_review_page(folder, recipe, site_file).encode())
+    with storage_errors_told(folder):
+        write_private(path, render_review_page(folder, recipe, site_file).encode())
     return path
 
 

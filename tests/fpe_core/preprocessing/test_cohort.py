@@ -2,11 +2,14 @@
 
 import json
 import os
+import resource
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -19,11 +22,13 @@ from fpe_core.imaging.content import file_sha256
 from fpe_core.imaging.nifti import write_volume
 from fpe_core.imaging.volume import Volume
 from fpe_core.preprocessing import crew, worker
-from fpe_core.preprocessing.cache import HashIndex
+from fpe_core.preprocessing.cache import HashIndex, case_key
 from fpe_core.preprocessing.case import CaseFiles
 from fpe_core.preprocessing.cohort import preprocess_cohort, read_manifest, read_quarantine
 from fpe_core.preprocessing.crew import run_tasks
+from fpe_core.preprocessing.manifest import Manifest, ManifestEntry, Quarantine, QuarantineEntry, write_lists
 from fpe_core.preprocessing.processed import ProcessedCase
+from fpe_core.preprocessing.storage import alone_in
 from fpe_core.preprocessing.worker import Task, run_task
 
 MR = recipe_named("mnt-dl-mr-small")
@@ -131,45 +136,130 @@ def test_two_cases_with_one_image_are_both_set_aside(good, tmp_path):
 
 
 SCRIPT = """
+    import multiprocessing
     import sys
     from pathlib import Path
     from fpe_core.config.recipe import recipe_named
     from fpe_core.preprocessing.case import CaseFiles
     from fpe_core.preprocessing.cohort import preprocess_cohort
 
+    def say(done, total, case_id, code):
+        print(case_id, code, *(worker.pid for worker in multiprocessing.active_children()), flush=True)
+
     if __name__ == "__main__":
         cases = [CaseFiles(path.stem, {"dwi": path}) for path in sorted(Path(sys.argv[1]).glob("*.nii.gz"))]
-        say = lambda done, total, case_id, code: print(case_id, code, flush=True)
         report = preprocess_cohort(cases, recipe_named("mnt-dl-mr-small"), Path(sys.argv[2]), jobs=1, progress=say)
         print("report", report.done, report.cached, len(report.quarantined))
 """
 
 
+def gone(pid: int, *, patience_s: float) -> bool:
+    """Whether a process ends in time; a dead one that nobody has collected yet counts."""
+    end = time.monotonic() + patience_s
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 @pytest.mark.integration
-def test_after_a_kill_only_the_case_in_flight_is_lost(scanner, tmp_path):
+def test_after_ctrl_c_or_a_kill_only_the_case_in_flight_is_lost_and_no_process_is_left(scanner, tmp_path):
     scans, out = tmp_path / "scans", tmp_path / "out"
     scans.mkdir()
-    for number in range(4):
+    for number in range(3):
         scanner.save(scans / f"case-{number}.nii.gz", "dwi", spacing_mm=(4.0, 4.0, 6.0), seed=number)
     script = tmp_path / "run.py"
     script.write_text(textwrap.dedent(SCRIPT))
     command = [sys.executable, str(script), str(scans), str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as runner:
-        assert runner.stdout is not None
-        assert runner.stdout.readline().strip() == "case-0.nii None"
-        assert runner.stdout.readline().strip() == "case-1.nii None"
-        runner.send_signal(signal.SIGKILL)
-    assert not (out / "manifest.json").exists()
-    time.sleep(2.0)  # the worker that the kill orphaned may still write the case it was at
-    (out / "cases" / ".half-a-file.safetensors.x").write_bytes(b"left by a kill in the middle of a write")
-    survivors = {path.name for path in (out / "cases").glob("[!.]*.safetensors")}
-    second = subprocess.run(command, capture_output=True, text=True, check=True)
-    done, cached, quarantined = (int(word) for word in second.stdout.split("report ")[1].split())
-    assert cached == len(survivors) >= 2
-    assert (done + cached, quarantined) == (4, 0)
-    assert survivors < {path.name for path in (out / "cases").iterdir()}
+
+    def stopped_after(line: str, kill: Callable[[int], None]) -> str:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, start_new_session=True, **pipes) as runner:
+            assert runner.stdout is not None
+            assert runner.stderr is not None
+            said, worker_pid = next(text for text in runner.stdout if text.startswith(line)).strip().rsplit(" ", 1)
+            assert said == f"{line} None"
+            kill(runner.pid)
+            assert gone(int(worker_pid), patience_s=10)
+            return runner.stderr.read()
+
+    words = stopped_after("case-0.nii", lambda pid: os.killpg(pid, signal.SIGINT))
+    assert words.count("Traceback") == words.count("KeyboardInterrupt") == 1
+    assert set(read_manifest(out, MR)) == {"case-0.nii"}
+    stopped_after("case-1.nii", lambda pid: os.kill(pid, signal.SIGKILL))
+    (out / "cases" / ".half-a-file.safetensors.abcd_012").write_bytes(b"left by a kill in the middle of a write")
+    last = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "report 1 2 0" in last.stdout
     assert [path.name for path in out.rglob(".*")] == [".lock"]
-    assert len(read_manifest(out, MR)) == 4
+    files = {path.name for path in (out / "cases").iterdir()}
+    assert files == {path.name for path in read_manifest(out, MR).values()}
+    assert len(files) == 3
+
+
+def test_leftovers_of_the_lists_and_cases_go_and_what_others_keep_there_stays(tmp_path):
+    mine = [".manifest.json.abcdefgh", "cases/.k.safetensors.abcdefgh", "qc/.k.png.abcdefgh", "logs/.k.log.abcdefgh"]
+    others = [".qc-decisions.json.abcdefgh", ".review.html.abcdefgh", ".lock", "cases/.nfs.00000001"]
+    for name in (*mine, *others):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / ".snapshot").mkdir()
+    with alone_in(tmp_path):
+        assert [name for name in (*mine, *others) if (tmp_path / name).exists()] == others
+        with pytest.raises(DataError, match="another run"), alone_in(tmp_path):
+            pass
+
+
+@pytest.mark.integration
+def test_a_full_disk_ends_the_run_with_one_sentence_and_nothing_half_written(good, tmp_path):
+    out = tmp_path / "out"
+    cases = [CaseFiles("a", {"dwi": good})]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    try:
+        with pytest.raises(DataError, match="File too large") as caught:
+            preprocess_cohort(cases, MR, out, jobs=1, progress=None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "free space" in caught.value.hint
+    assert list((out / "cases").iterdir()) == []
+    assert (read_manifest(out, MR), read_quarantine(out)) == ({}, {})
+    assert preprocess_cohort(cases, MR, out, jobs=1, progress=None).done == 1
+    (picture,) = (out / "qc").iterdir()
+    drawn = picture.read_bytes()
+    picture.unlink()
+    assert preprocess_cohort(cases, MR, out, jobs=1, progress=None).done == 1
+    assert picture.read_bytes() == drawn
+    assert {stat.S_IMODE(path.stat().st_mode) for path in out.rglob("*") if path.is_file()} == {0o600}
+
+
+def test_ctrl_c_while_images_are_hashed_leaves_the_lists_as_they_were(good, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    entry = ManifestEntry(file="cases/x", sha256="", recipe_fingerprint="", qc={}, seconds={})
+    write_lists(out, Manifest(cases={"a": entry}), Quarantine())
+    before = (out / "manifest.json").read_bytes()
+
+    def interrupted(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HashIndex, "sha256", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        preprocess_cohort([CaseFiles("a", {"dwi": good})], MR, out, jobs=1, progress=None)
+    assert (out / "manifest.json").read_bytes() == before
+
+
+def test_a_case_that_failed_for_an_unknown_reason_stays_in_the_list_until_it_is_tried_again(good, tmp_path):
+    other = tmp_path / "other.nii.gz"
+    other.write_bytes(b"not an image")
+    key = case_key({"dwi": file_sha256(other)}, MR)
+    write_lists(tmp_path, Manifest(), Quarantine(cases={"b": QuarantineEntry(code="FPE-221", message="", key=key)}))
+    cases = [CaseFiles("a", {"dwi": tmp_path / "nowhere"}), CaseFiles("b", {"dwi": other})]
+    report = preprocess_cohort(cases, MR, tmp_path, jobs=1, progress=None, only=["a"])
+    assert (report.left, report.quarantined) == (1, {"a": "FPE-211", "b": "FPE-221"})
+    assert preprocess_cohort(cases, MR, tmp_path, jobs=1, progress=None).quarantined["b"] == "FPE-212"
 
 
 def task_for(case_id: str, path: Path, folder: Path) -> Task:
@@ -248,6 +338,9 @@ def test_the_index_notices_changes_and_mistrusts_fresh_files(tmp_path):
     assert list(json.loads(index_path.read_text()).values()) == [one]
     path.write_bytes(b"two")
     assert HashIndex(index_path).sha256(path) != one
+    halfway = HashIndex(index_path)
+    halfway.save(halfway=True)
+    assert list(json.loads(index_path.read_text()).values()) == [one]
     index_path.write_text("damaged")
     assert HashIndex(index_path).sha256(path) == file_sha256(path)
 
