@@ -177,7 +177,7 @@ def convert_case(task: ConversionTask) -> ConversionOutcome:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what writes of this file left behind that were killed before they were done. Nobody else may be writing."""
+    """Remove what killed writes of this file left behind. Nobody else may be writing it."""
     for left in path.parent.glob(f".{path.name}.????????"):
         left.unlink(missing_ok=True)
 

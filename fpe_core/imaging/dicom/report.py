@@ -61,8 +61,8 @@ class CaseReport(FrozenModel):
     patient_id: str
     """Pseudonym of the patient."""
     listed: bool
-    """Whether it is in the case table: it has an image, no other case of the patient was given the clinical row, and it is
-    no phantom among patients."""
+    """Whether it is in the case table: it has an image, is no phantom among patients, and no other case of the patient
+    was given the clinical row."""
     phantom: bool = False
     """Its images say that they are a phantom's; it is not listed among patients."""
     images: dict[ImageColumn, ImageTaken] = Field(default_factory=dict)
