@@ -262,7 +262,7 @@ def _task(run: _Run, files: CaseFiles) -> Task:
         case_path=run.path_of(key),
         picture_path=run.picture_of(key),
         log_path=run.folder / "logs" / f"{key}.log",
-        memory_bytes=case_bytes(files.for_recipe(run.recipe).values()),
+        memory_bytes=case_bytes(files.for_recipe(run.recipe).values(), run.recipe),
     )
 
 

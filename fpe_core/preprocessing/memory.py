@@ -9,17 +9,30 @@ from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 
+from fpe_core.config.recipe import PreprocessingRecipe
+
 _MIB = 2**20
-_WORKER_BYTES = 450 * _MIB
-"""A worker with its libraries and the template, before it reads a scan; measured by benchmarks/preprocess.py."""
-_BYTES_PER_VOXEL = 24
+_WORKER_BYTES = 640 * _MIB
+"""A worker with its libraries, the template and the small images that a registration works on."""
+_BYTES_PER_VOXEL = 10
 """Of the largest image of a case: its own float32 voxels, and what the steps hold beside them at the worst moment."""
+_BYTES_PER_GRID_VOXEL = 32
+"""Of the recipe's grid: every sequence with and without its surroundings, and the file's bytes."""
+_BRAIN_BOX_MM3 = 4.2e6
+_BYTES_PER_VESSEL_VOXEL = 100
+"""Of the box around the brain in which arteries are searched for, at that step's own spacing; the scan as read is not
+at its worst moment then."""
 _USABLE_SHARE = 0.8
 
 
-def case_bytes(paths: Iterable[Path]) -> int:
-    """What a worker takes at most for one case, from its images' headers; an unreadable one counts as nothing."""
-    return _WORKER_BYTES + _BYTES_PER_VOXEL * max((_num_voxels(path) for path in paths), default=0)
+def case_bytes(paths: Iterable[Path], recipe: PreprocessingRecipe) -> int:
+    """What a worker takes at most for one case, from its images' headers; an unreadable one counts as nothing.
+
+    1.1 to 1.5 times the peaks of phantoms with images of 1.5 to 84 million voxels.
+    """
+    scan = _BYTES_PER_VOXEL * max((_num_voxels(path) for path in paths), default=0)
+    vessels = _BYTES_PER_VESSEL_VOXEL * _BRAIN_BOX_MM3 / recipe.vessels.spacing_mm**3 if recipe.vessels else 0.0
+    return _WORKER_BYTES + int(max(scan, vessels)) + _BYTES_PER_GRID_VOXEL * prod(recipe.grid.shape_zyx)
 
 
 def room_bytes() -> int:

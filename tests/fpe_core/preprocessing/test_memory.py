@@ -2,9 +2,12 @@
 
 import time
 
+from fpe_core.config.recipe import recipe_named
 from fpe_core.preprocessing import memory
 from fpe_core.preprocessing.crew import _employ, _Worker
 from fpe_core.preprocessing.memory import _free_in_container, case_bytes, room_bytes
+
+MR = recipe_named("mnt-dl-mr-small")
 
 
 def test_a_larger_scan_takes_more_and_an_unreadable_one_nothing(scanner, tmp_path):
@@ -12,10 +15,11 @@ def test_a_larger_scan_takes_more_and_an_unreadable_one_nothing(scanner, tmp_pat
     large = scanner.save(tmp_path / "large.nii.gz", "dwi", spacing_mm=(2.0, 2.0, 6.0))
     broken = tmp_path / "broken.nii.gz"
     broken.write_bytes(b"no image")
-    alone = case_bytes([])
-    assert alone == case_bytes([broken]) == case_bytes([tmp_path / "nowhere.nii.gz"]) > 100 * 2**20
-    assert 3.8 < (case_bytes([large]) - alone) / (case_bytes([small]) - alone) < 4.2
-    assert case_bytes([small, large, broken]) == case_bytes([large])
+    alone = case_bytes([], MR)
+    assert alone == case_bytes([broken], MR) == case_bytes([tmp_path / "nowhere.nii.gz"], MR) > 100 * 2**20
+    assert 3.8 < (case_bytes([large], MR) - alone) / (case_bytes([small], MR) - alone) < 4.2
+    assert case_bytes([small, large, broken], MR) == case_bytes([large], MR)
+    assert case_bytes([small], recipe_named("daft-ct")) > case_bytes([small], MR) + 2**30
 
 
 def test_room_is_a_share_of_what_the_machine_has_free():
