@@ -14,7 +14,7 @@ from pydicom.uid import UID
 from fpe_core.errors import CaseError, CaseFileUnreadable, CaseHeaderIncomplete, CaseNotVolume, ImportFailed
 from fpe_core.imaging.dicom.file import looks_like_dicom, open_dataset, quietly
 from fpe_core.imaging.dicom.frames import frames_of
-from fpe_core.imaging.dicom.headers import HEADER_TAGS, Frame, SeriesAttributes, describe
+from fpe_core.imaging.dicom.headers import HEADER_TAGS, Frame, SeriesAttributes, describe, series_header
 from fpe_core.imaging.dicom.split import distance_of_slices, num_places, split_volumes
 from fpe_core.imaging.dicom.values import day, text, whole
 
@@ -80,7 +80,7 @@ class FolderScan:
 @dataclass(frozen=True)
 class _File:
     path: Path
-    dataset: Any
+    header: dict[str, tuple[str, ...]]
     frames: list[Frame]
 
 
@@ -110,7 +110,7 @@ def scan_folder(root: Path) -> FolderScan:
             elif isinstance(found, CaseError):
                 refused.append(Refused(path, found.code, str(found)))
             else:
-                files.setdefault(_keys(found.dataset), []).append(found)
+                files.setdefault(_keys(found.header), []).append(found)
         series = [one for keys, group in files.items() for one in _volumes(keys, group)]
     return FolderScan(tuple(sorted(series, key=_order)), tuple(refused), tuple(ignored))
 
@@ -148,7 +148,7 @@ def _read_one(path: Path) -> _File | Ignored | CaseError:
             return Ignored(path, "not DICOM")
         dataset = open_dataset(path, HEADER_TAGS)
         reason = _no_image(dataset, path)
-        return Ignored(path, reason) if reason else _File(path, dataset, _checked_frames(dataset, path))
+        return Ignored(path, reason) if reason else _File(path, series_header(dataset), _checked_frames(dataset, path))
     except OSError as error:
         return CaseFileUnreadable(f"{path}: cannot be read ({type(error).__name__})")
     except CaseError as error:
@@ -176,25 +176,24 @@ def _checked_frames(dataset: Any, path: Path) -> list[Frame]:
     return frames_of(dataset, path)
 
 
-def _keys(dataset: Any) -> tuple[str, str, str]:
-    study = text(dataset, "StudyInstanceUID")
-    return text(dataset, "PatientID") or study, study, text(dataset, "SeriesInstanceUID")
+def _keys(header: dict[str, tuple[str, ...]]) -> tuple[str, str, str]:
+    study = text(header, "StudyInstanceUID")
+    return text(header, "PatientID") or study, study, text(header, "SeriesInstanceUID")
 
 
 def _volumes(keys: tuple[str, str, str], files: list[_File]) -> Iterator[Series]:
     patient, study, series = keys
-    datasets = {file.path: file.dataset for file in files}
+    headers = {file.path: file.header for file in files}
     for frames in split_volumes([frame for file in files for frame in file.frames]):
-        dataset = datasets[frames[0].path]
         attributes = describe(
-            dataset, frames, num_slices=num_places(frames), slice_distance_mm=distance_of_slices(frames)
+            headers[frames[0].path], frames, num_slices=num_places(frames), slice_distance_mm=distance_of_slices(frames)
         )
-        acquired_on = _first_day([datasets[path] for path in dict.fromkeys(frame.path for frame in frames)])
+        acquired_on = _first_day([headers[path] for path in dict.fromkeys(frame.path for frame in frames)])
         yield Series(study, patient, attributes, tuple(frames), series, acquired_on)
 
 
-def _first_day(datasets: list[Any]) -> date | None:
+def _first_day(headers: list[dict[str, tuple[str, ...]]]) -> date | None:
     for level in ("Acquisition", "Series", "Study"):
-        if days := [found for dataset in datasets if (found := day(dataset, f"{level}Date"))]:
+        if days := [found for header in headers if (found := day(header, f"{level}Date"))]:
             return min(days)
     return None

@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import os
+import shutil
+import tracemalloc
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -231,3 +233,21 @@ def test_a_series_over_midnight_starts_on_its_first_day(write_dicom, only_series
     series = only_series()
     assert series.acquired_on == date(2024, 2, 29)
     assert series.attributes.time_s == 86400 - 30
+
+
+def test_a_scan_keeps_little_of_each_file(write_dicom, tmp_path):
+    """An archive has a million files; a data set of each would need more memory than a hospital's machine has."""
+    paths = write_dicom(description="Kopf nativ")
+    tracemalloc.start()
+    try:
+        scan_folder(tmp_path / "export")
+        before, _ = tracemalloc.get_traced_memory()
+        for copy in range(1, 12):
+            for path in paths:
+                shutil.copyfile(path, path.with_name(f"{copy}{path.name}"))
+        tracemalloc.reset_peak()
+        scan_folder(tmp_path / "export")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (peak - before) / (12 * len(paths)) < 10_000
