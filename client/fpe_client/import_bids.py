@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fpe_client.console import told, words
+from fpe_client.disk import disk_told
 
 if TYPE_CHECKING:
     from fpe_core.data.layouts.imported import Imported
@@ -63,7 +64,7 @@ def _import(folder: Path, out: Path, find: Finder, replace: bool, as_json: bool)
     from fpe_core.data.layouts.imported import REPORT, check_out, check_table, write_import
 
     console = words()
-    with told(as_json=as_json) as data:
+    with told(as_json=as_json) as data, disk_told(out):
         check_out(folder, out)
         check_table(out, replace=replace)
         with _bar(console) as bar:

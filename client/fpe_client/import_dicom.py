@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fpe_client.console import told, words
+from fpe_client.disk import disk_told
 
 if TYPE_CHECKING:
     from fpe_core.imaging.dicom.importing import ImportResult
@@ -53,7 +54,7 @@ def dicom(
     with told(as_json=as_json) as data:
         loaded = load_rules(rules)
         table = read_clinical(clinical, patient_column, keep or []) if clinical else None
-        with _bar(console) as bar:
+        with _bar(console) as bar, disk_told(out):
             task = bar.add_task("reading headers", total=None)
 
             def progress(done: int, total: int, case_id: str) -> None:
@@ -95,8 +96,9 @@ def _say(result: "ImportResult", console: Console) -> None:
     def line(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    among_patients = any(case.listed and not case.phantom for case in result.report.cases)
     for case in result.report.cases:
-        line(_case_line(case))
+        line(_case_line(case, among_patients=among_patients))
     counts = _counts(result)
     line(
         f"{counts['with_images']} cases with {counts['images']} images, of which {counts['images_ready_before']} were"
@@ -126,15 +128,14 @@ def _patients_without_days(table: bytes) -> int:
     return sum(len(of_patient) > 1 and not all(of_patient) for of_patient in days.values())
 
 
-def _case_line(case: "CaseReport") -> str:
+def _case_line(case: "CaseReport", *, among_patients: bool) -> str:
     taken = [f"{name} (series {image.series.series_number})" for name, image in case.images.items()]
     failed = [f"{one.sequence} series {one.series.series_number} [{one.code}] {one.sentence}" for one in case.failed]
     what = ", ".join(taken) or f"nothing taken [{case.code}]"
     if taken and not case.listed:
-        phantom = "a phantom is no patient"
-        what += (
-            f" (not in cases.csv: {phantom if case.phantom else 'another case of the patient has the clinical row'})"
-        )
+        phantom = case.phantom and among_patients
+        why = "a phantom is no patient" if phantom else "another case of the patient has the clinical row"
+        what += f" (not in cases.csv: {why})"
     return "; ".join([f"{case.case_id}  {what}", *failed, *([f"{len(case.left)} left"] if case.left else [])])
 
 

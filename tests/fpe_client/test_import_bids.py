@@ -81,6 +81,16 @@ def test_wrong_folders_end_in_an_error_with_a_hint(tmp_path: Path, kind: str) ->
     assert not (tmp_path / "empty" / "out").exists()
 
 
+@pytest.mark.parametrize("kind", ["bids", "isles24"])
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, bids: Path, kind: str) -> None:
+    image(tmp_path / "isles24" / "raw_data" / "sub-stroke0001" / "ses-01" / "sub-stroke0001_ses-01_ncct.nii.gz")
+    (tmp_path / "file").write_text("mine")
+    done = run(kind, tmp_path / kind, "--out", tmp_path / "file" / "out")
+    assert done.exit_code == 4
+    assert "error [FPE-203]" in done.stderr
+    assert "must be a folder that you may write to" in done.stderr
+
+
 def test_another_table_is_overwritten_on_demand_only(tmp_path: Path, bids: Path) -> None:
     diffusion_series(bids)
     table = tmp_path / "out" / "cases.csv"

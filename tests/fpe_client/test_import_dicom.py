@@ -1,9 +1,11 @@
 """`fpe-client import dicom` on a phantom export: the table, the report, and that nobody is in them."""
 
 import csv
+import errno
 import gzip
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -321,6 +323,27 @@ def test_what_a_person_must_do_is_said(export: Path, copy: Path, clinical: Path)
     assert failure < refused, "images of cases come before single files"
     words = ("--clinical", str(clinical), "--patient-column", "Hospital number")
     assert "several cases without" not in run(export, copy, *words).stderr
+
+
+@pytest.mark.parametrize("words", [("--out", "{file}/out"), ("--link-table", "{file}/link.json")])
+def test_a_place_that_cannot_be_written_is_told(export: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = run(export, tmp_path / "out", *(word.format(file=tmp_path / "file") for word in words))
+    assert done.exit_code == 4
+    assert "error [FPE-203]" in done.stderr
+    assert "cannot be read or written" in done.stderr
+    assert "must be a folder that you may write to" in done.stderr
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_full_disk_is_told(export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = run(export, tmp_path / "out")
+    assert done.exit_code == 4
+    assert f"{tmp_path / 'out'}: cannot be read or written (No space left on device)" in done.stderr
 
 
 def test_phantoms_say_so_and_are_no_patients(tmp_path: Path) -> None:
