@@ -42,6 +42,7 @@ def flow(
     from fpe_core.data.flow_chart import flow_picture, flow_text
     from fpe_core.data.inclusion import inclusion_flow
     from fpe_core.preprocessing.processed import write_private
+    from fpe_core.preprocessing.storage import storage_errors_told
 
     with told(as_json=as_json) as data:
         config = load_site(site)
@@ -54,10 +55,11 @@ def flow(
             nameless_rows=table.nameless_rows,
         )
         paths = SitePaths(config.state_dir)
-        paths.create()
         picture, listing = (paths.root / "flow" / f"{task}.{kind}" for kind in ("png", "json"))
-        write_private(picture, flow_picture(found))
-        write_private(listing, _listing(found))
+        with storage_errors_told(paths.root):
+            paths.create()
+            write_private(picture, flow_picture(found))
+            write_private(listing, _listing(found))
         if not as_json:
             typer.echo(flow_text(found))
         words().print(f"picture: {picture}\ncase ids: {listing}", markup=False, highlight=False, soft_wrap=True)

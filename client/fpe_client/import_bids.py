@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fpe_client.console import told, words
-from fpe_client.disk import disk_told
 
 if TYPE_CHECKING:
     from fpe_core.data.layouts.imported import Imported
@@ -62,9 +61,10 @@ def isles24(
 
 def _import(folder: Path, out: Path, find: Finder, replace: bool, as_json: bool) -> None:
     from fpe_core.data.layouts.imported import REPORT, check_out, check_table, write_import
+    from fpe_core.preprocessing.storage import storage_errors_told
 
     console = words()
-    with told(as_json=as_json) as data, disk_told(out):
+    with told(as_json=as_json) as data, storage_errors_told(out):
         check_out(folder, out)
         check_table(out, replace=replace)
         with _bar(console) as bar:

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fpe_client.console import told, words
-from fpe_client.disk import disk_told
 
 if TYPE_CHECKING:
     from fpe_core.imaging.dicom.importing import ImportResult
@@ -49,12 +48,13 @@ def dicom(
     from fpe_core.imaging.dicom.clinic import read_clinical
     from fpe_core.imaging.dicom.importing import CASES, LINK_TABLE, REPORT, Places, import_dicom
     from fpe_core.imaging.dicom.rules import DEFAULT_RULES, load_rules
+    from fpe_core.preprocessing.storage import storage_errors_told
 
     console = words()
     with told(as_json=as_json) as data:
         loaded = load_rules(rules)
         table = read_clinical(clinical, patient_column, keep or []) if clinical else None
-        with _bar(console) as bar, disk_told(out):
+        with _bar(console) as bar, storage_errors_told(out):
             task = bar.add_task("reading headers", total=None)
 
             def progress(done: int, total: int, case_id: str) -> None:

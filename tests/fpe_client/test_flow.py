@@ -98,3 +98,11 @@ def test_wrong_words_are_refused(site: Path, words: tuple[str, ...], code: int, 
     assert done.exit_code == code
     assert said in done.stderr
     assert "Traceback" not in done.output
+
+
+def test_a_picture_that_cannot_be_written_is_told(site: Path) -> None:
+    (site.parent / "state" / "flow" / "fpe.png").mkdir(parents=True)
+    done = run("--site", site, "--task", "fpe", "--recipe", RECIPE)
+    assert done.exit_code == 4
+    assert "error [FPE-200]" in done.stderr
+    assert "Traceback" not in done.output

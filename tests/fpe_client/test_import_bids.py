@@ -87,8 +87,8 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, bids: Path, kind
     (tmp_path / "file").write_text("mine")
     done = run(kind, tmp_path / kind, "--out", tmp_path / "file" / "out")
     assert done.exit_code == 4
-    assert "error [FPE-203]" in done.stderr
-    assert "must be a folder that you may write to" in done.stderr
+    assert "error [FPE-200]" in done.stderr
+    assert "hint: free space, or let this user write there" in done.stderr
 
 
 def test_another_table_is_overwritten_on_demand_only(tmp_path: Path, bids: Path) -> None:

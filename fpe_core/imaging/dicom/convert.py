@@ -28,6 +28,7 @@ from fpe_core.imaging.dicom.volume import read_series
 from fpe_core.imaging.volume import Volume
 from fpe_core.preprocessing.processed import write_private
 from fpe_core.preprocessing.single_thread import single_threaded_children
+from fpe_core.preprocessing.storage import clear_leftovers
 
 CONVERSION_VERSION: Final = 1
 """Goes up when the same series gives other bytes, so that images made before are made anew."""
@@ -162,7 +163,7 @@ def convert_case(task: ConversionTask) -> ConversionOutcome:
     failures: list[Failure] = []
     for name, sources in task.sources.items():
         for part in ("nii.gz", "json"):
-            remove_unfinished(task.folder / f"{name}.{part}")
+            clear_leftovers(task.folder, f"{name}.{part}")
         for rank, source in enumerate(sources):
             try:
                 images[name] = _image(source, rank, task.folder / f"{name}.nii.gz")
@@ -174,12 +175,6 @@ def convert_case(task: ConversionTask) -> ConversionOutcome:
             except Exception as error:  # noqa: BLE001 (the process's boundary: one series must not stop the others)
                 failures.append(Failure(name, rank, CaseProcessingFailed.code, f"{type(error).__name__}: {error}"))
     return ConversionOutcome(task.case_id, images, tuple(failures))
-
-
-def remove_unfinished(path: Path) -> None:
-    """Remove what killed writes of this file left behind. Nobody else may be writing it."""
-    for left in path.parent.glob(f".{path.name}.????????"):
-        left.unlink(missing_ok=True)
 
 
 def _image(source: Source, rank: int, path: Path) -> Image:

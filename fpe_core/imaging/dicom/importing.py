@@ -28,7 +28,6 @@ from fpe_core.imaging.dicom.convert import (
     Source,
     convert_cases,
     input_hash,
-    remove_unfinished,
 )
 from fpe_core.imaging.dicom.outcome import Case, case_report, cases_csv, clinical_report, listed_cases
 from fpe_core.imaging.dicom.pseudonym import LinkTable, alone_with
@@ -36,6 +35,7 @@ from fpe_core.imaging.dicom.report import ImportReport
 from fpe_core.imaging.dicom.rules import ImportRules
 from fpe_core.imaging.dicom.series import FolderScan, scan_folder
 from fpe_core.preprocessing.processed import write_private
+from fpe_core.preprocessing.storage import clear_leftovers
 
 CASES: Final = "cases.csv"
 REPORT: Final = "import-report.json"
@@ -95,7 +95,7 @@ def import_dicom(
     with alone_with(places.link_table):
         before = _report_before(places)
         for path in (places.out / REPORT, places.out / CASES, places.link_table):
-            remove_unfinished(path)
+            clear_leftovers(path.parent, path.name)
         table = LinkTable.load(places.link_table)
         scan = scan_folder(places.root)
         if not scan.series:
