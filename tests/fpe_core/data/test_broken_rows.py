@@ -196,3 +196,11 @@ def test_phantom_tables_have_no_problem(tmp_path: Path, modality: Modality, task
         table = read_case_table(tmp_path / "cases.csv")
         assert table.problems == ()
         assert (len(table.rows), table.synthetic) == (100, True)
+
+
+def test_every_row_is_usable_named_or_nameless(tmp_path: Path) -> None:
+    assert read(tmp_path).nameless_rows == 0
+    twice, no_id, wrong = ["c,p,,,,,,,,,,,,", "c,p9,,,,,,,,,,,,"], ",p7,,,,,,,,,,,,", "d,p6,yesterday,,,,,,,,,,,"
+    table = read(tmp_path, *twice, no_id, wrong)
+    assert set(table.quarantined) == {"c", "d"}
+    assert table.nameless_rows == 2, "the second row of c, and the one without an id"
