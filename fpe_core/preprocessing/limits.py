@@ -147,6 +147,16 @@ LIMITS = (
         "Q-25", "thickness_mm", "distance of slices, mm", (None, 7.6), (None, 10.5),
         "The slices lie further apart than those of the network.", "Take a series with thinner slices.", CT + MR,
     ),
+    Limit(
+        "Q-26", "stretch", "largest over smallest stretch to the template", (None, 1.2), (None, 1.4),
+        "The head had to be stretched more along one axis than along another: a wrong voxel size or slice distance.",
+        "Check the voxel size in the header.",
+    ),
+    Limit(
+        "Q-27", "vessels_ml", "arteries found, ml", (1, 40), (0.3, 150),
+        "Hardly any artery was found, or bone and veins were taken for arteries.",
+        "Look at the map of vessels in the picture.",
+    ),
 )  # fmt: skip
 
 NOT_MEASURED = Limit(

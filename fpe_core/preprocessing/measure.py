@@ -17,6 +17,7 @@ from fpe_core.preprocessing.motion import ghost_ratio, interleave, slice_break, 
 from fpe_core.preprocessing.noise import noise_sd
 from fpe_core.preprocessing.pipeline import Output
 from fpe_core.preprocessing.probe import Indices, Landing, brain_probe, values_at
+from fpe_core.preprocessing.quality import scales
 
 CT = ("ncct", "cta")
 _STANDS_IN = {"dwi": "b1000"}
@@ -40,6 +41,8 @@ _SEEN = 50.0
 def measure(glances: Mapping[str, Glance], output: Output, grid: Grid) -> dict[str, float]:
     """Numbers of one case, all finite, named `<number>_<sequence>`. About 0.1 s for each sequence.
 
+    A sequence of which a number is not finite has none at all: the gate then asks for a person.
+
     Args:
         glances: of the scans as read, by the name of their column.
         output: what the pipeline made of them.
@@ -54,7 +57,9 @@ def measure(glances: Mapping[str, Glance], output: Output, grid: Grid) -> dict[s
         reference = next(iter(scans))
         if name != reference:
             found["same_side"] = same_side(scans[reference][0], scan, ct=name in CT, opposite=name == "adc")
-        numbers |= {f"{number}_{name}": value for number, value in found.items()}
+        if np.isfinite(list(found.values())).all():
+            numbers |= {f"{number}_{name}": value for number, value in found.items()}
+    numbers["stretch"] = stretch(next(iter(scans.values()))[0].mni_from_native)
     if "adc" in output.unmasked and output.mask_zyx.any():
         numbers["brain_adc"] = float(np.median(output.unmasked["adc"][output.mask_zyx]))
     return {name: round(value, 4) for name, value in sorted(numbers.items()) if np.isfinite(value)}
@@ -181,6 +186,12 @@ def _asymmetry(scan: Landing, *, ct: bool) -> tuple[Array, Mask]:
     difference = here - there
     difference = np.clip(difference, *np.percentile(difference, (2, 98)))
     return difference - probe.smoothed(difference, _SLOW_MM), seen & seen_there
+
+
+def stretch(mni_from_native: Matrix) -> float:
+    """Largest over smallest factor by which a `(4, 4)` transform stretches: heads differ in shape by a tenth or two."""
+    factors = scales(mni_from_native)
+    return float(factors.max() / factors.min())
 
 
 def saturated(scan: Landing) -> float:

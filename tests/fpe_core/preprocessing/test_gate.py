@@ -84,6 +84,11 @@ def turned(volume: Volume) -> Volume:
     return Volume(volume.data_xyz, np.diag([1.0, -1, -1, 1]) @ volume.affine_ras)
 
 
+def taller(volume: Volume) -> Volume:
+    """A header with the slices further apart than they are."""
+    return Volume(volume.data_xyz, volume.affine_ras @ np.diag([1, 1, 1.35, 1]))
+
+
 def mirrored(volume: Volume, axis: int = 0) -> Volume:
     return volume.with_data(np.flip(volume.data_xyz, axis))
 
@@ -138,6 +143,7 @@ REGISTERED = [
     ("mr", every(turned), "Q-06"),
     ("ct", every(turned), "Q-06"),
     ("mr", every(lambda image: mirrored(image, 2)), "Q-06"),
+    ("ct", every(taller), "Q-26"),
     ("mr", only("flair", mirrored), "Q-08"),
     ("mr", lambda own, other: own | {"flair": other["flair"]}, "Q-08"),
     ("ct", lambda own, other: own | {"cta": other["cta"]}, "Q-08"),
@@ -159,7 +165,7 @@ def test_wrong_headers_and_foreign_images_do_not_pass_whatever_registration_make
 
 
 IN_PLACE = [
-    ("mr", only("adc", mirrored), "Q-08", "fail"),
+    ("mr", only("adc", mirrored), "Q-08", "review"),
     ("mr", every(lambda image: halved(image, 0)), "Q-05", "fail"),
     ("ct", every(lambda image: halved(image, -1000)), "Q-05", "fail"),
     ("ct", only("ncct", lambda image: noisy(image, 30)), "Q-10", "fail"),
@@ -224,6 +230,16 @@ def test_numbers_are_finite_for_a_scan_that_shows_nothing(patients):
     numbers = measure({name: glance(image) for name, image in empty.items()}, patient.output, patient.recipe.grid)
     assert np.isfinite(list(numbers.values())).all()
     assert patient.judged(empty).status == "fail"
+
+
+def test_a_sequence_without_a_finite_number_waits_for_a_person(patients):
+    patient, _ = patients["mr"]
+    glances = {name: glance(image) for name, image in patient.images.items()}
+    response = glances["flair"].response
+    nowhere = replace(glances["flair"], response=response.with_data(np.full_like(response.data_xyz, np.nan)))
+    numbers = measure(glances | {"flair": nowhere}, patient.output, patient.recipe.grid)
+    assert np.isfinite(list(numbers.values())).all()
+    assert judge(patient.output.qc | numbers, "mr").reasons == ("Q-00",)
 
 
 def test_a_glance_is_small_and_needs_a_possible_geometry(patients):
