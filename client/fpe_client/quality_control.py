@@ -116,17 +116,20 @@ def _cohort(site: Path, recipe: str | None) -> "tuple[Path, PreprocessingRecipe]
 
     Raises:
         ConfigError: the site file or the recipe's name is wrong.
-        DataError: nothing was preprocessed with this recipe yet.
+        DataError: nothing was preprocessed with this recipe yet, or this user may not look.
     """
     from fpe_client.paths import SitePaths
     from fpe_core.config.loader import load_site
     from fpe_core.config.recipe import recipe_named
     from fpe_core.errors import DataError
+    from fpe_core.preprocessing.storage import storage_errors_told
 
     config = load_site(site)
     chosen = recipe_named(recipe or config.preprocessing.recipe)
     folder = SitePaths(config.state_dir).preprocessed(chosen.name)
-    if not folder.is_dir():
+    with storage_errors_told(folder):
+        there = folder.is_dir()
+    if not there:
         raise DataError(
             f"nothing is preprocessed with {chosen.name} yet",
             hint=f"run fpe-client preprocess --site {site} --recipe {chosen.name}",
