@@ -21,7 +21,9 @@ NUM_SCORE_BINS = 500
 """Predicted probabilities leave a site only as counts in so many fixed bins of [0, 1]."""
 
 SplitName = Literal["train", "validation", "test"]
-Count = Annotated[int, Field(ge=0)]
+MAX_COUNT = 10_000_000
+"""No hospital has more cases: a larger number carries something else."""
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Bins = Annotated[tuple[Count, ...], Field(min_length=NUM_SCORE_BINS, max_length=NUM_SCORE_BINS)]
 Code = Annotated[str, Field(pattern=r"^FPE-\d{3}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -43,7 +43,7 @@ HINTS = {
     "FPE-232": "correct the code, or add it to the site's mapping",
     "FPE-233": "correct one of the values",
     "FPE-234": "give each case a line and a name of its own",
-    "FPE-235": "take one of the lines out, or give both their treatment_date",
+    "FPE-235": "give each treatment its treatment_date (after a DICOM import: --clinical), or take one line out",
     "FPE-236": "one of the cases has another one's image: correct the paths",
 }
 

@@ -23,7 +23,9 @@ _SMOOTHING_MM = 5.0
 _MARGIN_VOXELS = 2
 _BINS = 24
 _TURNS_DEG = (-25.0, 0.0, 25.0)
-_OFFSETS_MM = np.array([[0.0, 0.0, 0.0], [0.0, -8.0, 12.0], [0.0, -20.0, 24.0], [0.0, 0.0, -12.0]])
+_OFFSETS_MM = np.array(
+    [[0.0, 0, 0], [0.0, -8, 12], [0.0, -12, 28], [0.0, -20, 24], [0.0, -20, 40], [0.0, 0, -12]], dtype=np.float64
+)
 """Right, anterior, superior in the head. A CT's brain mask holds some neck and face, which draw the centre of mass down
 and forward; where lower slices are missing it lies too high."""
 _TRIED = 6

@@ -263,3 +263,15 @@ def test_a_failure_says_constants_only() -> None:
     assert b"Mustermann" not in to_bytes(reply)
     assert (reply.header.kind, reply.header.round_number) == (Kind.TRAIN, 2)
     assert reply.header.study_fingerprint == PLAN.fingerprint()
+
+
+def test_a_count_that_no_hospital_has_is_no_count() -> None:
+    """Such a number could carry a message."""
+    fields = {
+        "software_version": "0.1.0", "recipe_fingerprint": "a" * 64, "label_fingerprint": "b" * 64,
+        "num_train": 3, "num_validation": 1, "num_test": 1, "quarantined": {}, "synthetic": True,
+    }  # fmt: skip
+    SiteDescription.model_validate(fields)
+    for name in ("num_train", "quarantined"):
+        with pytest.raises(ValidationError):
+            SiteDescription.model_validate(fields | {name: {"FPE-212": 10**12} if name == "quarantined" else 10**12})

@@ -14,6 +14,7 @@ from fpe_core.imaging.geometry import block_factors, block_mean, inverted, reori
 from fpe_core.imaging.volume import Volume
 from fpe_core.preprocessing.brain_ct import ct_brain
 from fpe_core.preprocessing.brain_mr import mr_brain
+from fpe_core.preprocessing.case import CaseFiles, preprocess_case
 from fpe_core.preprocessing.coarse_start import coarse_start
 from fpe_core.preprocessing.registration import brain_only, register_to_template
 from tests.fpe_core.preprocessing.conftest import affine
@@ -36,6 +37,13 @@ def test_landmarks_of_turned_heads_end_where_they_belong(landmarks, name):
     assert found.refused == 0
     assert found.median_mm < 2.5
     assert found.worst_mm < 7.0
+
+
+def test_a_head_that_the_neck_hides_the_tilt_of_is_not_taken_for_a_lying_one(landmarks, tmp_path):
+    """A draw whose centre of mass lies 31 mm from the brain's: the search once found it on its side."""
+    files, native_mm = landmarks.phantom(3, "ct", tmp_path)
+    case = preprocess_case(CaseFiles("3", files), recipe_named("mnt-dl-ct-small"))
+    assert landmarks.distances_mm(case.mni_from_native["ncct"], native_mm).max() < 7.0
 
 
 def brain_of(scan: Volume, sequence: str) -> Volume:
