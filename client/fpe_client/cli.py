@@ -160,6 +160,37 @@ def preprocess(
         data.update(prepare(site, recipe_name=recipe, jobs=jobs, limit=limit, only=only or (), console=words()))
 
 
+@main.command()
+def forget(
+    site: SiteOption,
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe; default is preprocessing.recipe of the site file.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete what was preprocessed from cases that are no longer in the table, as when a patient withdraws.
+
+    Take the case out of the table and preprocess first; then this deletes its volumes, pictures, logs and decisions.
+    Scans, imports and saved splits are the site's own to delete.
+
+    Example: fpe-client forget --site mr-site.yaml
+    """
+    from fpe_client.paths import SitePaths
+    from fpe_core.config.loader import load_site
+    from fpe_core.config.recipe import recipe_named
+    from fpe_core.preprocessing.forget import forget_others
+    from fpe_core.preprocessing.review_page import write_review_page
+
+    with told(as_json=as_json) as data:
+        config = load_site(site)
+        chosen = recipe_named(recipe or config.preprocessing.recipe)
+        folder = SitePaths(config.state_dir).preprocessed(chosen.name)
+        deleted = forget_others(folder)
+        write_review_page(folder, chosen, site)
+        words().print(f"{deleted} files deleted in {folder}", highlight=False, soft_wrap=True)
+        data.update(folder=folder, deleted=deleted)
+
+
 @main.command("brain-mask")
 def brain_mask(
     scan: Annotated[Path, typer.Argument(help="A scan as NIfTI.", show_default=False)],

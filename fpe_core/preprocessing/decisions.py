@@ -5,7 +5,7 @@ has no decision yet.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -87,8 +87,25 @@ def decide(folder: Path, case_ids: Iterable[str], *, accepted: bool, reason: str
     }
     with storage_errors_told(folder), locked(folder / _LOCK, wait=True):
         clear_leftovers(folder, DECISIONS)
-        decisions = Decisions(cases=load_decisions(folder).cases | new)
-        write_private(folder / DECISIONS, (decisions.model_dump_json(indent=1) + "\n").encode())
+        _write(folder, load_decisions(folder).cases | new)
+
+
+def drop_decisions(folder: Path, *, keep: Collection[str]) -> None:
+    """Forget the decisions about cases whose content key is not in `keep`.
+
+    Raises:
+        DataError: the list is damaged, or the folder cannot be written.
+    """
+    with storage_errors_told(folder), locked(folder / _LOCK, wait=True):
+        decided = load_decisions(folder).cases
+        kept = {key: decision for key, decision in decided.items() if key in keep}
+        if kept != decided:
+            _write(folder, kept)
+
+
+def _write(folder: Path, decisions: dict[str, Decision]) -> None:
+    content = Decisions(cases=decisions).model_dump_json(indent=1) + "\n"
+    write_private(folder / DECISIONS, content.encode())
 
 
 def _entry(folder: Path, manifest: Manifest, case_id: str) -> ManifestEntry:

@@ -26,6 +26,8 @@ from fpe_core.preprocessing.cache import HashIndex, case_key
 from fpe_core.preprocessing.case import CaseFiles
 from fpe_core.preprocessing.cohort import preprocess_cohort, read_manifest, read_quarantine
 from fpe_core.preprocessing.crew import run_tasks
+from fpe_core.preprocessing.decisions import decide, load_decisions
+from fpe_core.preprocessing.forget import forget_others
 from fpe_core.preprocessing.manifest import Manifest, ManifestEntry, Quarantine, QuarantineEntry, write_lists
 from fpe_core.preprocessing.processed import ProcessedCase
 from fpe_core.preprocessing.storage import alone_in
@@ -123,6 +125,34 @@ def test_a_limit_and_chosen_cases_leave_the_others_for_later_and_in_the_lists(sc
     assert "'b'" in refused.value.hint
     inputs = json.loads((out / "manifest.json").read_text())["cases"]["a"]["inputs"]
     assert inputs == {"dwi": file_sha256(paths["a"])}
+
+
+@pytest.mark.integration
+def test_what_was_made_from_a_case_that_left_the_table_is_forgotten(scanner, tmp_path):
+    out = tmp_path / "out"
+    paths = {
+        name: scanner.save(tmp_path / f"{name}.nii.gz", "dwi", spacing_mm=(4.0, 4.0, 6.0), seed=number)
+        for number, name in enumerate(("stays", "leaves"))
+    }
+    cases = [CaseFiles(name, {"dwi": path}) for name, path in paths.items()]
+    preprocess_cohort(cases, MR, out, jobs=2, progress=None)
+    decide(out, ["stays", "leaves"], accepted=True, reason="fine")
+    key = read_manifest(out, MR)["leaves"].stem
+    assert forget_others(out) == 0
+    preprocess_cohort(cases[:1], MR, out, jobs=1, progress=None)
+    assert forget_others(out) == 2
+    left = [path for path in out.rglob("*") if path.is_file() and key in path.name + path.read_text("latin-1")]
+    # The index of hashes knows files of the table only; the case's content key is nowhere any more.
+    assert left == []
+    assert list(read_manifest(out, MR)) == ["stays"]
+    assert [decision.case_id for decision in load_decisions(out).cases.values()] == ["stays"]
+
+    hidden = paths["stays"].rename(tmp_path / "elsewhere.nii.gz")
+    preprocess_cohort(cases[:1], MR, out, jobs=1, progress=None)
+    with pytest.raises(DataError, match="1 listed cases could not be read"):
+        forget_others(out)
+    assert len(list((out / "cases").glob("*.safetensors"))) == 1
+    hidden.rename(paths["stays"])
 
 
 def test_two_cases_with_one_image_are_both_set_aside(good, tmp_path):
