@@ -41,9 +41,12 @@ def test_help_teaches_the_first_steps_and_the_exit_codes() -> None:
     assert done.stdout == run("-h").stdout
 
 
-@pytest.mark.parametrize("command", ["keygen", "check", "preprocess", "status"])
+@pytest.mark.parametrize(
+    "command",
+    ["keygen", "check", "preprocess", "status", "table", "flow", "conformance", "brain-mask", "forget", "qc list"],
+)
 def test_every_command_has_an_example(command: str) -> None:
-    assert f"Example: fpe-client {command}" in " ".join(run(command, "--help").stdout.split())
+    assert f"Example: fpe-client {command}" in " ".join(run(*command.split(), "--help").stdout.split())
 
 
 def test_version() -> None:
