@@ -8,7 +8,9 @@ from fpe_core.models.mnt_dl_released import MntDlReleased
 from fpe_core.models.planned import initial_state, planned_model
 from fpe_core.models.state import layout_of
 
-PLAN = StudyPlan(name="trial", task="fpe", seed=7, model=ModelPlan(sequences=("ncct", "cta"), base_width=8))
+PLAN = StudyPlan(
+    name="trial", task="fpe", seed=7, recipe="mnt-dl-ct", model=ModelPlan(sequences=("ncct", "cta"), base_width=8)
+)
 
 
 def test_the_network_is_the_one_that_the_plan_describes() -> None:
