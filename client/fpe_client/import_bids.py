@@ -18,16 +18,14 @@ _SHOWN = 20
 Finder = Callable[[Callable[[int, int], None]], "Imported"]
 
 FolderArgument = Annotated[Path, typer.Argument(help="The data set. It is only read.", show_default=False)]
-OutOption = Annotated[
-    Path, typer.Option(help="Where cases.csv, converted images and the report go.", show_default=False)
-]
+OutOption = Annotated[Path, typer.Option(help="Where cases.csv, converted images and the report go.")]
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Overwrite a cases.csv that was edited.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, words on stderr.")]
 
 
 def bids(
     folder: FolderArgument,
-    out: OutOption,
+    out: OutOption = Path("imported"),
     session: Annotated[
         str | None, typer.Option(help="The session before treatment, where subjects have several.")
     ] = None,
@@ -46,7 +44,10 @@ def bids(
 
 
 def isles24(
-    folder: FolderArgument, out: OutOption, replace: ReplaceOption = False, as_json: JsonOption = False
+    folder: FolderArgument,
+    out: OutOption = Path("imported"),
+    replace: ReplaceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Bring the ISLES'24 data set into a case table: NCCT, CTA, volumes of the Tmax and CBF maps, and phenotype.
 

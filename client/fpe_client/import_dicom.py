@@ -23,7 +23,7 @@ _SHOWN = 20
 
 def dicom(
     folder: Annotated[Path, typer.Argument(help="The PACS export: any folders and file names. It is only read.")],
-    out: Annotated[Path, typer.Option(help="Where images, cases.csv and the report go.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Where images, cases.csv and the report go.")] = Path("imported"),
     rules: Annotated[Path | None, typer.Option(help="The site's own rules; default are those shipped.")] = None,
     link_table: Annotated[
         Path | None, typer.Option(help="The one file with identifiers; default is link-table.json in --out.")
