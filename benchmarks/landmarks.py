@@ -12,12 +12,9 @@ import argparse
 import json
 import statistics
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -117,20 +114,21 @@ def phantom(number: int, modality: str, folder: Path) -> tuple[dict[str, Path], 
         motion_mm=0.0,
         bias=0.2,
     )
-    with _known_affine(rng.uniform(1 - SIZE, 1 + SIZE) * rng.uniform(0.98, 1.02, 3), pose):
-        head = build_head(
-            rng,
-            age_years=float(rng.uniform(40, 90)),
-            core_ml=float(rng.uniform(5, 120)),
-            side=side,
-            site=site,
-            patchiness=float(rng.uniform(0, 1)),
-        )
-        occlusion = Occlusion(side, site, 10.0, 0.5)
-        if modality == "ct":
-            names = write_ct(folder, f"{number}", head, CtFindings(60.0, 5.0), occlusion, scanner, rng)
-        else:
-            names = write_mr(folder, f"{number}", head, MrFindings(0.45, 1.2, 0.5), occlusion, scanner, rng)
+    size = rng.uniform(1 - SIZE, 1 + SIZE) * rng.uniform(0.98, 1.02, 3)
+    head = build_head(
+        rng,
+        age_years=float(rng.uniform(40, 90)),
+        core_ml=float(rng.uniform(5, 120)),
+        side=side,
+        site=site,
+        patchiness=float(rng.uniform(0, 1)),
+        warp=Warp(size, SmoothField(np.zeros((3, 4, 4, 4)), np.zeros((3, 4)), 60.0)),
+    )
+    occlusion = Occlusion(side, site, 10.0, 0.5)
+    if modality == "ct":
+        names = write_ct(folder, f"{number}", head, CtFindings(60.0, 5.0), occlusion, scanner, rng, pose)
+    else:
+        names = write_mr(folder, f"{number}", head, MrFindings(0.45, 1.2, 0.5), occlusion, scanner, rng, pose)
     native_mm = pose.to_scanner(head.warp.to_patient(np.array(list(LANDMARKS_MNI_MM.values()), dtype=np.float64)))
     return {name: folder / names[name] for name in _USED[modality]}, native_mm
 
@@ -140,17 +138,6 @@ def distances_mm(mni_from_native: Matrix, native_mm: Matrix) -> Matrix:
     ended = native_mm @ mni_from_native[:3, :3].T + mni_from_native[:3, 3]
     found: Matrix = np.linalg.norm(ended - np.array(list(LANDMARKS_MNI_MM.values())), axis=1)
     return found
-
-
-@contextmanager
-def _known_affine(scale: Matrix, pose: Pose) -> Iterator[None]:
-    """Phantoms with this size and pose instead of drawn ones, and without their smooth deformation."""
-    straight = SmoothField(np.zeros((3, 4, 4, 4)), np.zeros((3, 4)), 60.0)
-    with (
-        patch.object(Warp, "draw", lambda _: Warp(scale, straight)),
-        patch.object(Pose, "draw", lambda *_: pose),
-    ):
-        yield
 
 
 def main() -> None:

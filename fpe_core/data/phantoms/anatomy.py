@@ -85,7 +85,14 @@ class Head:
 
 
 def build_head(
-    rng: np.random.Generator, *, age_years: float, core_ml: float, side: str, site: str, patchiness: float
+    rng: np.random.Generator,
+    *,
+    age_years: float,
+    core_ml: float,
+    side: str,
+    site: str,
+    patchiness: float,
+    warp: Warp | None = None,
 ) -> Head:
     """Draw a head.
 
@@ -96,8 +103,9 @@ def build_head(
         side: left or right, in the patient.
         site: m1, m2_superior, m2_inferior or ica: where the core lies.
         patchiness: 0 for a core in one piece, 1 for islands.
+        warp: size and shape of the head; None to draw them.
     """
-    template, warp = load_template(), Warp.draw(rng)
+    template, warp = load_template(), warp or Warp.draw(rng)
     places = warp.template_coordinates()
     index = (places - _column(FIRST_MM)) / _column(STEP_MM)
     grey, white, outside, inside, ventricle = _sampled(template, index)

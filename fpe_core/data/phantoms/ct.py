@@ -35,14 +35,14 @@ class CtFindings:
 
 def write_ct(
     folder: Path, stem: str, head: Head, findings: CtFindings, occlusion: Occlusion, scanner: Scanner,
-    rng: np.random.Generator,
+    rng: np.random.Generator, pose: Pose | None = None,
 ) -> dict[str, str]:  # fmt: skip
-    """Write one case's NCCT (thick slices) and CTA (thin slices), int16 in HU.
+    """Write one case's NCCT (thick slices) and CTA (thin slices), int16 in HU. The head lies at `pose`, else it is drawn.
 
     Returns:
         File name by sequence.
     """
-    pose = Pose.draw(scanner, rng)
+    pose = pose or Pose.draw(scanner, rng)
     names = {name: f"{stem}_{name}.nii.gz" for name in ("ncct", "cta")}
     plain = _density(head, _HU) - np.float32(findings.core_drop_hu) * head.core
     tissue = _density(head, {**_HU, **{name: _HU[name] + extra for name, extra in _CONTRAST_IN_TISSUE_HU.items()}})

@@ -39,14 +39,14 @@ class MrFindings:
 
 def write_mr(
     folder: Path, stem: str, head: Head, findings: MrFindings, occlusion: Occlusion, scanner: Scanner,
-    rng: np.random.Generator,
+    rng: np.random.Generator, pose: Pose | None = None,
 ) -> dict[str, str]:  # fmt: skip
-    """Write one case's DWI, ADC and FLAIR.
+    """Write one case's DWI, ADC and FLAIR. The head lies at `pose`, else it is drawn.
 
     Returns:
         File name by sequence.
     """
-    pose = Pose.draw(scanner, rng)
+    pose = pose or Pose.draw(scanner, rng)
     grid = plan_grid(
         scanner, pose, spacing_mm=scanner.spacing_mm, thickness_mm=scanner.thickness_mm, height_mm=_HEIGHT_MM
     )
