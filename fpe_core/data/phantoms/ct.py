@@ -37,7 +37,7 @@ def write_ct(
     folder: Path, stem: str, head: Head, findings: CtFindings, occlusion: Occlusion, scanner: Scanner,
     rng: np.random.Generator, pose: Pose | None = None,
 ) -> dict[str, str]:  # fmt: skip
-    """Write one case's NCCT (thick slices) and CTA (thin slices), int16 in HU. The head lies at `pose`, else it is drawn.
+    """Write one case's NCCT (thick slices) and CTA (thin slices), int16 in HU, head at `pose` or where it is drawn.
 
     Returns:
         File name by sequence.
