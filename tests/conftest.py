@@ -66,10 +66,13 @@ def _write_site_file(folder: Path, name: str, tasks: str) -> None:
 
 
 def _write_table(folder: Path, labels: list[int], recipe: str) -> None:
-    images = "dwi,flair,adc" if "-mr" in recipe else "ncct,cta,vessels"
-    rows = [f"case_id,patient_id,synthetic,{images},num_passes,mtici_after_first_pass"]
+    rows = [f"case_id,patient_id,synthetic,{','.join(_sequences(recipe))},num_passes,mtici_after_first_pass"]
     rows += [f"c{i},p{i},1,d.nii,f.nii,a.nii,1,{'3' if label else '1'}" for i, label in enumerate(labels)]
     (folder / "cases.csv").write_text("\n".join(rows) + "\n")
+
+
+def _sequences(recipe: str) -> tuple[str, ...]:
+    return ("dwi", "flair", "adc") if "-mr" in recipe else ("ncct", "cta", "vessels")
 
 
 def _write_cases(folder: Path, labels: list[int], seed: int, shape: tuple[int, int, int], recipe: str) -> None:
@@ -86,7 +89,7 @@ def _write_cases(folder: Path, labels: list[int], seed: int, shape: tuple[int, i
     rng = np.random.default_rng(seed)
     entries = {}
     for i, label in enumerate(labels):
-        volumes = {name: rng.normal(size=shape).astype(np.float32) for name in recipe_named(recipe).sequences}
+        volumes = {name: rng.normal(size=shape).astype(np.float32) for name in _sequences(recipe)}
         for volume in volumes.values():
             volume[:, 4:12, 4:12] += 2.0 * label
             volume[5:15, 4:12, 4:12] += 3.0 * label
