@@ -1,5 +1,6 @@
 """A cross-validated protocol: no patient on both sides, thresholds from validation alone, and no fold trained twice."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,8 @@ def test_a_finished_run_is_read_and_not_trained_again(run: Run, tmp_path: Path) 
     names = ("predictions.json", "weights.safetensors")
     assert files == [Path(f"fold-{number}") / name for number in (1, 2) for name in names]
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "run").rglob("*") if path.is_file()} == {0o600}
-    assert "c0" not in (tmp_path / "run" / "fold-1" / "predictions.json").read_text()
+    written = (tmp_path / "run" / "fold-1" / "predictions.json").read_text()
+    assert "c0" not in written.replace(json.loads(written)["key"], "")  # a hash may hold those two letters
 
 
 @pytest.mark.parametrize("fold", [1, 2])
