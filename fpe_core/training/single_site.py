@@ -7,7 +7,7 @@ threshold is chosen on its validation cases alone.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,7 @@ def cross_validate(
     hardware: Hardware,
     folder: Path,
     start: FlatState | None = None,
+    only_folds: Collection[int] | None = None,
     progress: Progress = no_progress,
 ) -> tuple[FoldOutcome, ...]:
     """Train and test one model per fold; a run that was cut off goes on in the epoch after the last whole one.
@@ -83,6 +84,7 @@ def cross_validate(
         hardware: what the folds train on.
         folder: the run's own folder.
         start: first weights, for example with a pre-trained encoder; None for the plan's own.
+        only_folds: numbers of the folds to train and give, from 1, for processes that share a folder; None for all.
         progress: called after each step, its stage beginning with "fold 2 of 5".
 
     Raises:
@@ -100,6 +102,8 @@ def cross_validate(
     )
     outcomes = []
     for number, validation in enumerate(_validation_cases(plan, cases, num_folds), start=1):
+        if only_folds is not None and number not in only_folds:
+            continue
         named = _named(progress, f"fold {number} of {num_folds}")
         outcomes.append(run.store.load(number, begin.layout) or run.train_fold(number, validation, named))
     return tuple(outcomes)
