@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import matplotlib
+from matplotlib.figure import Figure
 
 from fpe_core.evaluation.folds import format_mean_sd
 from fpe_core.evaluation.mean_roc import MeanRoc
@@ -10,7 +11,13 @@ from fpe_core.evaluation.report_figures import HAIRLINE, ROC_SIZE_IN, STYLE, can
 
 
 def mean_roc_figure(curves: Mapping[str, MeanRoc]) -> str:
-    """Mean ROC curves with bands of one standard deviation, as SVG text; the legend has mean AUC (SD) by name."""
+    """The figure of `draw_mean_roc` as SVG text."""
+    with matplotlib.rc_context(STYLE):
+        return svg_text(draw_mean_roc(curves))
+
+
+def draw_mean_roc(curves: Mapping[str, MeanRoc]) -> Figure:
+    """Mean ROC curves with bands of one standard deviation; the legend has mean AUC (SD) by name."""
     looks = site_looks(list(curves))
     with matplotlib.rc_context(STYLE):
         figure, axes = canvas(ROC_SIZE_IN)
@@ -23,4 +30,4 @@ def mean_roc_figure(curves: Mapping[str, MeanRoc]) -> str:
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.set(xlabel="False positive rate (1 − specificity)", ylabel="True positive rate (sensitivity)")
         axes.legend(loc="lower right", title="AUC, mean (SD)", title_fontsize=8.8, alignment="left")
-        return svg_text(figure)
+        return figure

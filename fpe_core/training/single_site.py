@@ -143,7 +143,7 @@ class _Run:
 
     def _some(self, numbers: Sequence[int]) -> CaseDataset:
         development = self.cases.development
-        return CaseDataset([development.cases[i] for i in numbers], development.channels)
+        return CaseDataset([development.cases[i] for i in numbers], development.channels, development.regions)
 
     def _judged(
         self, number: int, outcome: RoundOutcome, validation_cases: CaseDataset, progress: Progress

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from fpe_core.config.recipe import Grid
 from fpe_core.config.study import StudyPlan
 from fpe_core.data.dataset import CaseDataset, SplitCases
+from fpe_core.data.regional import RegionMasks
 from fpe_core.errors import CheckpointUnreadable, DataError, NotEnoughCases
 from fpe_core.evaluation.thresholds import choose_threshold
 from fpe_core.models.planned import initial_state, planned_model
@@ -134,6 +137,23 @@ def test_a_run_may_start_from_other_weights(run: Run, plan: StudyPlan, tmp_path:
     np.testing.assert_allclose(weights["conv1.weight"], start["conv1.weight"], atol=1e-9)
     assert weights["bn1.num_batches_tracked"].dtype == np.int64
     np.testing.assert_array_equal(fold.trained["conv1.weight"], weights["conv1.weight"])
+
+
+def test_a_regional_input_is_regional_in_training_and_validation_too(
+    run: Run, cases: ProtocolCases, plan: StudyPlan
+) -> None:
+    regions = RegionMasks(Grid(shape_zyx=(25, 16, 16), spacing_zyx_mm=(6.0, 14.0, 14.0)))
+
+    def regional(whole: CaseDataset) -> CaseDataset:
+        return CaseDataset([replace(c, occlusion_site="pca") for c in whole.cases], whole.channels, regions)
+
+    folds = run(cases=replace(cases, development=regional(cases.development), test=regional(cases.test)))
+    model = planned_model(plan)
+    for fold, whole in zip(folds, run("whole"), strict=True):
+        assert not np.array_equal(fold.trained.values, whole.trained.values)
+        write_state(model, fold.trained)
+        seen = predict(model, regional(cases.development), plan=plan.training, hardware=CPU).probabilities
+        assert np.isclose(fold.validation.probabilities[:, None], seen, rtol=1e-6, atol=0).any(axis=1).all()
 
 
 def test_a_folder_of_another_run_is_refused(run: Run, plan: StudyPlan, cases: ProtocolCases) -> None:
