@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import matplotlib
+from matplotlib.figure import Figure
 
 from fpe_core.evaluation.decision_curve import DecisionCurve
 from fpe_core.evaluation.report_figures import INK, MUTED, STYLE, canvas, site_looks, svg_text
@@ -12,7 +13,13 @@ _SMALLEST_TOP = 0.01
 
 
 def decision_figure(curves: Mapping[str, DecisionCurve]) -> str:
-    """Net benefit over thresholds, as SVG text: models by name, all of the same cases, treating all, treating none.
+    """The figure of `draw_decision` as SVG text."""
+    with matplotlib.rc_context(STYLE):
+        return svg_text(draw_decision(curves))
+
+
+def draw_decision(curves: Mapping[str, DecisionCurve]) -> Figure:
+    """Net benefit over thresholds: models by name, all of the same cases, treating all, treating none.
 
     Raises:
         ValueError: there is no curve.
@@ -31,4 +38,4 @@ def decision_figure(curves: Mapping[str, DecisionCurve]) -> str:
         axes.set(xlim=(0, 1), ylim=(-0.3 * highest, 1.1 * highest))
         axes.set(xlabel="Threshold probability", ylabel="Net benefit (true positives per case)")
         axes.legend(loc="upper right", title="Act on", title_fontsize=8.8, alignment="left")
-        return svg_text(figure)
+    return figure
