@@ -14,14 +14,14 @@ Sequence = Literal["ncct", "cta", "vessels", "dwi", "adc", "flair"]
 """Channels that a preprocessed case can have; vessels is the prior made from the CTA or supplied by the site."""
 
 
-ModelName = Literal["mnt-dl", "mnt-dl-released", "scanet", "densenet169", "efficientnet-b0"]
+ModelName = Literal["mnt-dl", "mnt-dl-released", "scanet", "resnet34", "densenet169", "efficientnet-b0"]
 ClinicalColumn = Literal[
     "age_years", "sex", "hypertension", "dyslipidaemia", "diabetes", "smoker", "atrial_fibrillation", "nihss",
     "iv_thrombolysis", "unwitnessed_onset", "occlusion_side", "occlusion_site", "cbf_under_30_ml", "tmax_over_4_s_ml",
     "tmax_over_6_s_ml", "tmax_over_10_s_ml", "hypoperfusion_intensity_ratio", "tmax4_to_tmax6_ratio", "aspects",
 ]  # fmt: skip
 """What a model may see of the case table. All but the last are the 18 columns of the rLVO paper's networks."""
-SLICE_MODELS: frozenset[ModelName] = frozenset({"mnt-dl", "mnt-dl-released", "scanet"})
+SLICE_MODELS: frozenset[ModelName] = frozenset({"mnt-dl", "mnt-dl-released", "scanet", "resnet34"})
 """Networks over slices; the others are three-dimensional."""
 MIN_VOLUME_SIDE = 33
 """Voxels along each axis that the three-dimensional networks need: they halve a volume five times."""
@@ -41,7 +41,7 @@ class ModelPlan(FrozenModel):
     non_local: bool = False
     """Adds the non-local block to the third stage of mnt-dl-released; mnt-dl always has it."""
     num_slices: Annotated[int, Field(ge=1)] = 26
-    """Slices that mnt-dl and scanet see, the first of the volume; mnt-dl-released sees 25."""
+    """Slices that mnt-dl, scanet and resnet34 see, the first of the volume; mnt-dl-released sees 25."""
     num_neighbourhoods: Annotated[int, Field(ge=1)] = 5
     """Runs of adjacent slices in mnt-dl and scanet."""
     clinical: tuple[ClinicalColumn, ...] = ()

@@ -52,6 +52,10 @@ def _network(name: str) -> Callable[..., nn.Module]:
             from fpe_core.models.scanet import ScaNet
 
             return ScaNet
+        case "resnet34":
+            from fpe_core.models.resnet34_slices import ResNet34Slices
+
+            return ResNet34Slices
         case "densenet169":
             from fpe_core.models.encoders3d import DenseNet169
 

@@ -26,6 +26,8 @@ def _options(model: ModelPlan) -> dict[str, int | bool]:
                 "num_slices": model.num_slices,
                 "num_neighbourhoods": model.num_neighbourhoods,
             }
+        case "resnet34":
+            return {"base_width": model.base_width, "num_slices": model.num_slices}
         case _:
             return {"daft": bool(model.clinical), "num_tabular": len(model.clinical)}
 

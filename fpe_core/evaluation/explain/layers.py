@@ -18,6 +18,7 @@ _LAYOUTS = {
     "MntDlReleased": _Layout("layer4", _RESNET),
     "MntDl": _Layout("encoder.layer4", _RESNET),
     "ScaNet": _Layout("encoder.layer4", _RESNET),
+    "ResNet34Slices": _Layout("encoder.layer4", _RESNET),
     "DenseNet169": _Layout("network.features.norm5", (centred, centred, paired, paired, paired)),
     "EfficientNetB0": _Layout("network._bn1", (padded_behind,) * 5),
 }

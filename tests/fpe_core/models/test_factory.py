@@ -34,7 +34,7 @@ def test_an_option_of_another_network_is_refused_and_the_own_ones_named(name: st
     assert caught.value.hint == "its options: base_width, num_neighbourhoods, num_slices"
 
 
-@pytest.mark.parametrize("name", ["mnt-dl", "mnt-dl-released", "scanet"])
+@pytest.mark.parametrize("name", ["mnt-dl", "mnt-dl-released", "scanet", "resnet34"])
 def test_a_network_over_slices_is_one_graph_to_the_compiler(name: str) -> None:
     model = build_model(name, in_channels=2, base_width=8).eval()
     x = torch.randn(1, 2, 26, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -42,7 +42,7 @@ def test_a_network_over_slices_is_one_graph_to_the_compiler(name: str) -> None:
     torch.testing.assert_close(compiled(x).logits, model(x).logits)
 
 
-@pytest.mark.parametrize("name", ["mnt-dl", "mnt-dl-released", "scanet"])
+@pytest.mark.parametrize("name", ["mnt-dl", "mnt-dl-released", "scanet", "resnet34"])
 def test_each_cases_gradient_can_be_had_at_once(name: str) -> None:
     """As private training needs it."""
     torch.manual_seed(0)

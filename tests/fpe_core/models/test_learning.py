@@ -34,7 +34,7 @@ def train(model: nn.Module, images: Tensor, labels: Tensor, *, num_epochs: int, 
 @pytest.mark.parametrize(
     # The released fusion head is a softmax over single numbers and learns slowly.
     ("name", "num_epochs", "learning_rate"),
-    [("mnt-dl", 10, 1e-3), ("scanet", 10, 1e-3), ("mnt-dl-released", 20, 5e-3)],
+    [("mnt-dl", 10, 1e-3), ("scanet", 10, 1e-3), ("resnet34", 10, 1e-3), ("mnt-dl-released", 20, 5e-3)],
 )
 def test_learns_cases_by_heart(name: str, num_epochs: int, learning_rate: float) -> None:
     torch.manual_seed(0)

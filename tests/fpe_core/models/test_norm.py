@@ -34,7 +34,7 @@ def test_weight_bias_and_eps_are_kept() -> None:
     assert not list(group["b"].parameters())
 
 
-@pytest.mark.parametrize("name", ["mnt-dl", "mnt-dl-released", "scanet"])
+@pytest.mark.parametrize("name", ["mnt-dl", "mnt-dl-released", "scanet", "resnet34"])
 def test_no_case_depends_on_another(name: str) -> None:
     model = build_model(name, in_channels=2, norm="group", base_width=8)
     assert not [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]

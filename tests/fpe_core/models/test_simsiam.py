@@ -127,7 +127,7 @@ def test_the_default_projector_is_a_third_of_the_encoder_at_most() -> None:
 @pytest.mark.parametrize("name", get_args(ModelName))
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_every_tensor_of_every_network_is_in_one_block_and_travels(name: str, norm: Literal["batch", "group"]) -> None:
-    options = {"base_width": 8} if name in ("mnt-dl", "mnt-dl-released", "scanet") else {}
+    options = {"base_width": 8} if name in ("mnt-dl", "mnt-dl-released", "scanet", "resnet34") else {}
     encoder = build_model(name, in_channels=2, norm=norm, **options)
     model = small(encoder)
     blocks = block_map(model)

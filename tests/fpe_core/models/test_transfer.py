@@ -16,7 +16,7 @@ from fpe_core.models.state import read_state
 from fpe_core.models.transfer import transfer_encoder
 from fpe_core.state import FlatState
 
-SLICES = ("mnt-dl", "mnt-dl-released", "scanet")
+SLICES = ("mnt-dl", "mnt-dl-released", "scanet", "resnet34")
 
 
 def network(name: str, *, seed: int, in_channels: int = 2, **options: int | bool) -> nn.Module:

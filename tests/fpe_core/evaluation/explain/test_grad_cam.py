@@ -72,7 +72,7 @@ def test_a_batch_gives_what_its_cases_give_alone():
     torch.testing.assert_close(grad_cam(model, image), alone, atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["mnt-dl", "mnt-dl-released", "scanet", "densenet169", "efficientnet-b0"])
+@pytest.mark.parametrize("name", ["mnt-dl", "mnt-dl-released", "scanet", "resnet34", "densenet169", "efficientnet-b0"])
 def test_every_network_of_the_platform_has_a_default_layer(name):
     torch.manual_seed(0)
     volumes = name in ("densenet169", "efficientnet-b0")
