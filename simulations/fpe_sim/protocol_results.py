@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from fpe_core.config.base import FrozenModel
 from fpe_core.errors import ResultsUnreadable
@@ -13,7 +13,13 @@ from fpe_core.files import write_atomic
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
-class Entry(FrozenModel):
+class _Document(FrozenModel):
+    """Numbers that could not be computed are written as the string NaN, which JSON has no number for."""
+
+    model_config = FrozenModel.model_config | {"ser_json_inf_nan": "strings"}
+
+
+class Entry(_Document):
     """One cell: what was measured here and what the paper prints."""
 
     here: str = ""
@@ -30,7 +36,7 @@ class Entry(FrozenModel):
     """Upper end of its 95 % interval."""
 
 
-class Row(FrozenModel):
+class Row(_Document):
     """One row of a table."""
 
     name: str
@@ -39,7 +45,7 @@ class Row(FrozenModel):
     """One for each column of the table."""
 
 
-class ResultTable(FrozenModel):
+class ResultTable(_Document):
     """One table. In the report each column is two: paper and here; one where the paper has nothing in it."""
 
     id: Slug
@@ -52,8 +58,17 @@ class ResultTable(FrozenModel):
     note: str = ""
     """What the reader has to know: which cases, which threshold, which interval."""
 
+    @model_validator(mode="after")
+    def _rows_are_whole(self) -> "ResultTable":
+        for row in self.rows:
+            if len(row.entries) != len(self.columns):
+                raise ValueError(
+                    f"table {self.id}, row {row.name}: should have {len(self.columns)} entries, got {len(row.entries)}"
+                )
+        return self
 
-class ResultFigure(FrozenModel):
+
+class ResultFigure(_Document):
     """One figure; `figures/ID.svg` and `figures/ID.png` lie beside results.json."""
 
     id: Slug
@@ -64,7 +79,7 @@ class ResultFigure(FrozenModel):
     """What is drawn, of which cases."""
 
 
-class CohortFacts(FrozenModel):
+class CohortFacts(_Document):
     """Who took part."""
 
     name: str
@@ -83,7 +98,7 @@ class CohortFacts(FrozenModel):
     """Phantoms only. Best AUC that any model can reach, by what it sees: images, table, both."""
 
 
-class ProtocolResults(FrozenModel):
+class ProtocolResults(_Document):
     """What one run of a protocol found."""
 
     schema_version: Literal[1] = 1
@@ -106,10 +121,11 @@ class ProtocolResults(FrozenModel):
     """All random draws come from it."""
     device: str
     """What the trainings ran on."""
-    software: dict[str, str]
-    """Versions by name."""
-    seconds: dict[str, float]
-    """Wall time of each stage in this and earlier parts of the run."""
+    software: dict[str, str] = Field(default_factory=dict)
+    """Versions by name. `fpe-sim` writes those of the platform and its libraries; a kind adds others."""
+    seconds: dict[str, float] = Field(default_factory=dict)
+    """Wall time of each stage, in this and earlier parts of the run. `fpe-sim` takes it from `console.stage`; a kind
+    adds what it timed itself."""
     cohorts: tuple[CohortFacts, ...]
     findings: tuple[str, ...]
     """The answers in sentences, most important first, each with its interval."""
