@@ -24,6 +24,7 @@ class Training:
         cases: development and test cohort.
         num_folds: K.
         start: first weights, for example with a pre-trained encoder; None for the plan's own.
+        only_folds: numbers of the folds to train and give, from 1; None for all.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Training:
     cases: ProtocolCases
     num_folds: int
     start: FlatState | None = None
+    only_folds: tuple[int, ...] | None = None
 
 
 def cross_validate_all(
@@ -44,12 +46,14 @@ def cross_validate_all(
     tasks = [
         (training, number, context.trainings / training.name, context.device)
         for training in trainings
-        for number in range(1, training.num_folds + 1)
+        for number in training.only_folds or range(1, training.num_folds + 1)
         if not (context.trainings / training.name / f"fold-{number}" / "predictions.json").is_file()
     ]
     run_tasks(train_fold, tasks, context=context, progress=progress)
     return {
-        training.name: _cross_validated(training, context.trainings / training.name, context.device)
+        training.name: _cross_validated(
+            training, context.trainings / training.name, context.device, training.only_folds
+        )
         for training in trainings
     }
 
