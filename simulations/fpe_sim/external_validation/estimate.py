@@ -1,0 +1,59 @@
+"""What an external validation would take."""
+
+from fpe_sim import rates
+from fpe_sim.cohorts.flows import FLOWS
+from fpe_sim.external_validation.pairs import HOSPITALS, PAPER_COHORTS, HospitalName
+from fpe_sim.external_validation.protocol import ExternalValidationProtocol
+from fpe_sim.kinds import Estimate
+from fpe_sim.run_context import RunContext
+
+_DEVELOPMENT_SHARE = 0.8
+"""Of a cohort, about: the rest is its home test cohort."""
+
+
+def estimate(protocol: ExternalValidationProtocol, context: RunContext) -> Estimate:
+    """Cases, trainings, time and room of a run on phantoms; a site's own cohort is counted as the paper's is."""
+    names = {name for pair in protocol.pairs for name in (pair.home, pair.away)}
+    cases = {
+        PAPER_COHORTS[name]: FLOWS[PAPER_COHORTS[name]].num_cases(protocol.dials.scale)
+        for name in HOSPITALS
+        if name in names
+    }
+    recipe, total = protocol.network.recipe, sum(cases.values())
+    num_trainings = sum(protocol.hospital(pair.home).num_folds for pair in protocol.pairs)
+    made = sum(cases[PAPER_COHORTS[name]] for name in protocol.synthetic_hospitals if name in names)
+    return Estimate(
+        cohorts={str(name): count for name, count in cases.items()},
+        num_trainings=num_trainings,
+        seconds=rates.phantom_seconds("ct", made, context.jobs)
+        + rates.preprocessing_seconds(recipe, total, context.jobs)
+        + _training_seconds(protocol, context),
+        disk_bytes=rates.phantom_bytes("ct", made)
+        + rates.preprocessed_bytes(recipe, total)
+        + rates.weights_bytes(protocol.study(protocol.pairs[0]).model, recipe, num_trainings),
+    )
+
+
+def _training_seconds(protocol: ExternalValidationProtocol, context: RunContext) -> float:
+    """Trainings of all pairs; the predictions away are a small part of an epoch and are left out."""
+    seconds = 0.0
+    for home in protocol.homes:
+        pairs = [pair for pair in protocol.pairs if pair.home == home]
+        seconds += sum(
+            rates.training_seconds(
+                protocol.study(pair).model,
+                protocol.network.recipe,
+                cases=_cases_of_an_epoch(protocol, home),
+                epochs=protocol.network.training.local_epochs,
+                jobs=min(context.jobs, len(pairs) * protocol.hospital(home).num_folds),
+                device=context.device,
+            )
+            for pair in pairs
+        )
+    return seconds
+
+
+def _cases_of_an_epoch(protocol: ExternalValidationProtocol, home: HospitalName) -> int:
+    """Training cases summed over the folds."""
+    cases = FLOWS[PAPER_COHORTS[home]].num_cases(protocol.dials.scale)
+    return round((protocol.hospital(home).num_folds - 1) * _DEVELOPMENT_SHARE * cases)
