@@ -43,19 +43,23 @@ def cross_validate_all(
     Raises:
         FpeError: a training failed; those that were finished are kept.
     """
-    tasks = [
-        (training, number, context.trainings / training.name, context.device)
-        for training in trainings
-        for number in training.only_folds or range(1, training.num_folds + 1)
-        if not (context.trainings / training.name / f"fold-{number}" / "predictions.json").is_file()
-    ]
-    run_tasks(train_fold, tasks, context=context, progress=progress)
+    run_tasks(train_fold, unfinished_folds(trainings, context), context=context, progress=progress)
     return {
         training.name: _cross_validated(
             training, context.trainings / training.name, context.device, training.only_folds
         )
         for training in trainings
     }
+
+
+def unfinished_folds(trainings: Sequence[Training], context: RunContext) -> list[tuple[Training, int, Path, str]]:
+    """Arguments of `train_fold` for each fold that is still to be trained."""
+    return [
+        (training, number, context.trainings / training.name, context.device)
+        for training in trainings
+        for number in training.only_folds or range(1, training.num_folds + 1)
+        if not (context.trainings / training.name / f"fold-{number}" / "predictions.json").is_file()
+    ]
 
 
 def train_fold(training: Training, number: int, folder: Path, device: str) -> None:

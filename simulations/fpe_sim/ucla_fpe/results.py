@@ -1,0 +1,123 @@
+"""From folds to what the report shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
+
+from fpe_core import __version__
+from fpe_core.evaluation.figures_roc import draw_mean_roc
+from fpe_core.training.device import choose_device
+from fpe_core.training.fold_store import FoldOutcome
+from fpe_sim.cohorts.ready import ReadyCohort
+from fpe_sim.figure_files import save_figure
+from fpe_sim.pretrained import Pretrained
+from fpe_sim.protocol_results import CohortFacts, ProtocolResults, ResultFigure, ResultTable
+from fpe_sim.run_context import RunContext
+from fpe_sim.stages import stage_seconds
+from fpe_sim.ucla_fpe.cohorts import Cohorts
+from fpe_sim.ucla_fpe.departures import departures
+from fpe_sim.ucla_fpe.figures import pretraining_figure, roc_caption
+from fpe_sim.ucla_fpe.findings import findings, numbers
+from fpe_sim.ucla_fpe.measured import Difference, Measured, difference, measure
+from fpe_sim.ucla_fpe.models import BASE, SSL
+from fpe_sim.ucla_fpe.paper import CONTRADICTIONS, CROSS_VALIDATION
+from fpe_sim.ucla_fpe.protocol import UclaFpe
+from fpe_sim.ucla_fpe.tables import (
+    auc_table,
+    comparison_table,
+    cross_validation_table,
+    flow_table,
+    prospective_table,
+)
+
+_NAMES = {"mr": "MR", "ct": "CT"}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Everything that was made.
+
+    Attributes:
+        cohorts: patients and scans.
+        folds: of each network, by its name.
+        pretrained: what self-supervision gave.
+        num_scans: scans that it saw.
+    """
+
+    cohorts: Cohorts
+    folds: Mapping[str, tuple[FoldOutcome, ...]]
+    pretrained: Pretrained
+    num_scans: int
+
+
+def results_of(protocol: UclaFpe, context: RunContext, made: Run) -> ProtocolResults:
+    """Tables, figures and sentences; figures are written."""
+    labelled, who = made.cohorts.labelled, made.cohorts.who
+    measured = {name: measure(folds) for name, folds in made.folds.items()}
+    gain = difference(made.folds[SSL], made.folds[BASE])
+    reachable = labelled.reachable_auc
+    return ProtocolResults(
+        protocol=protocol.name,
+        kind=protocol.kind,
+        title=f"First-pass effect from {_NAMES[protocol.modality]}: MNT-DL with and without self-supervision",
+        sources=("Zhang et al., AJNR 2024",),
+        synthetic=labelled.synthetic or made.cohorts.unlabelled.synthetic,
+        scale=protocol.dials.scale,
+        images=protocol.dials.images,
+        seed=protocol.seed,
+        device=str(choose_device(context.device)),
+        software={"fpe-federation": __version__, "torch": torch.__version__, "scikit-learn": version("scikit-learn")},
+        seconds=stage_seconds(context.folder),
+        cohorts=(labelled.facts("fpe", who.flow), _scans(made.cohorts.unlabelled, made.num_scans)),
+        findings=findings(measured, gain, who, reachable.get("images"), made.num_scans),
+        numbers=numbers(protocol.modality, measured, gain, who, reachable),
+        tables=_tables(protocol, made, measured, gain),
+        figures=_figures(context, made, measured),
+        discrepancies=(*CONTRADICTIONS[protocol.modality], *departures(protocol)),
+    )
+
+
+def _tables(
+    protocol: UclaFpe, made: Run, measured: Mapping[str, Measured], gain: Difference
+) -> tuple[ResultTable, ...]:
+    modality, who, day = protocol.modality, made.cohorts.who, str(protocol.test_from)
+    printed = CROSS_VALIDATION[modality]
+    paper_gain = float(printed[SSL][0].split()[0]) - float(printed[BASE][0].split()[0])
+    return (
+        flow_table(modality, who, made.num_scans, day),
+        cross_validation_table(modality, measured, protocol.num_folds),
+        prospective_table(modality, measured, len(who.test), day),
+        auc_table(measured),
+        comparison_table(gain, f"{paper_gain:+.4f}"),
+    )
+
+
+def _figures(context: RunContext, made: Run, measured: Mapping[str, Measured]) -> tuple[ResultFigure, ...]:
+    curves = {name: one.test_roc for name, one in measured.items()}
+    save_figure(draw_mean_roc({SSL: curves[SSL]}), context.figures, "figure-4-roc")
+    save_figure(draw_mean_roc(curves), context.figures, "roc-all-networks")
+    save_figure(pretraining_figure(made.pretrained.history), context.figures, "self-supervision")
+    caption = roc_caption(len(made.cohorts.who.test), len(made.folds[SSL]))
+    return (
+        ResultFigure(id="figure-4-roc", title="Figure 4. Mean ROC curve, prospective test", caption=caption),
+        ResultFigure(id="roc-all-networks", title="Mean ROC curves of all networks, prospective test", caption=caption),
+        ResultFigure(
+            id="self-supervision",
+            title="Self-supervision",
+            caption=f"Loss of SimSiam on {made.num_scans} scans, −1 where two views of each scan look alike, and "
+            "spread of the projections, 0 where all scans look alike.",
+        ),
+    )
+
+
+def _scans(cohort: ReadyCohort, num_scans: int) -> CohortFacts:
+    return CohortFacts(
+        name=cohort.name,
+        synthetic=cohort.synthetic,
+        num_eligible=len(cohort.rows),
+        num_included=num_scans,
+        num_positive=0,
+        excluded={"not usable": left} if (left := len(cohort.rows) - num_scans) else {},
+    )
