@@ -138,12 +138,17 @@ def _split_of(config: SiteConfig, plan: StudyPlan, rows: list[CaseRow]) -> dict[
     for row in rows:
         labels[row.patient_id] = max(_label(plan, row), labels.get(row.patient_id, 0))
     return saved_or_new_split(
-        SitePaths(config.state_dir).split(_who_takes_part(plan)),
+        split_file(config, plan),
         labels,
         plan.split,
         seed=derive_seed(plan.seed, "split", config.site),
         treated_on=first_treatments(rows),
     )
+
+
+def split_file(config: SiteConfig, plan: StudyPlan) -> Path:
+    """Where the site keeps the split of a study; it is written when the study's cases are first asked for."""
+    return SitePaths(config.state_dir).split(_who_takes_part(plan))
 
 
 def _who_takes_part(plan: StudyPlan) -> str:

@@ -6,6 +6,7 @@ that must survive is in the `RunFolder`; so this is the same in a deployment, in
 
 import time
 from collections.abc import Mapping
+from threading import Lock
 
 from fpe_core.aggregation import SiteUpdate, check_update, weighted_average
 from fpe_core.config.recipe import recipe_named
@@ -22,6 +23,8 @@ from fpe_server.outcome import mean_loss, pooled_auc, study_results
 from fpe_server.store import RunFolder
 
 _SITES_POLL_S = 0.5
+_DRAWING = Lock()
+"""matplotlib draws in one thread at a time; a simulation may run several studies side by side."""
 
 
 def run_study(plan: StudyPlan, exchange: Exchange, folder: RunFolder) -> StudyResults:
@@ -197,7 +200,8 @@ class _Study:
         }
         results = study_results(self._plan, point.progress, self._folder.save_model(point.best, metadata))
         self._folder.save_results(results)
-        write_report(results, self._folder.path / "report.html")
+        with _DRAWING:
+            write_report(results, self._folder.path / "report.html")
         self._folder.tell("finished", status="finished", round=self._rounds)
         return results
 

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -42,6 +43,7 @@ def simulate(
     num_cpus: int,
     gpus_per_site: float,
     home: Path,
+    ray_address: str | None = None,
 ) -> None:
     """Run `main` with a grid of virtual sites on Ray, and return when it returns.
 
@@ -52,6 +54,7 @@ def simulate(
         num_cpus: CPUs that Ray may use; each site at work takes one.
         gpus_per_site: share of a GPU that each site at work takes.
         home: Flower's home folder.
+        ray_address: a Ray cluster to use instead of starting one here; its own CPUs count then, not `num_cpus`.
 
     Raises:
         FpeError: what `main` raised.
@@ -70,6 +73,7 @@ def simulate(
             raised.append(error)
             raise
 
+    ray: dict[str, Any] = {"address": ray_address} if ray_address else {"num_cpus": num_cpus}
     try:
         _run_simulation(
             num_supernodes=num_sites,
@@ -77,7 +81,7 @@ def simulate(
             client_app=client_app,
             server_app=server_app,
             backend_config={
-                "init_args": {"num_cpus": num_cpus, "include_dashboard": False},
+                "init_args": {**ray, "include_dashboard": False},
                 "client_resources": {"num_cpus": 1, "num_gpus": gpus_per_site},
             },
         )
@@ -88,8 +92,11 @@ def simulate(
         raise raised[0]
 
 
-def names_of_nodes(grid: Grid, num_sites: int) -> dict[int, str]:
+def numbers_of_nodes(grid: Grid, num_sites: int) -> dict[int, int]:
     """Ask every virtual node which site it stands for.
+
+    Returns:
+        Number of the virtual site, from 0, by node id.
 
     Raises:
         FederationError: not every node answered.
@@ -99,11 +106,11 @@ def names_of_nodes(grid: Grid, num_sites: int) -> dict[int, str]:
     while len(nodes := list(grid.get_node_ids())) < num_sites and time.monotonic() < end:
         time.sleep(_NODES_POLL_S)
     questions = [Message(RecordDict(), dst_node_id=node, message_type=WHO) for node in nodes]
-    names = {
-        reply.metadata.src_node_id: str(reply.content.config_records["site"]["name"])
+    numbers = {
+        reply.metadata.src_node_id: int(str(reply.content.config_records["site"]["number"]))
         for reply in grid.send_and_receive(questions, timeout=max(0.0, end - time.monotonic()))
         if reply.has_content()
     }
-    if len(names) != num_sites:
-        raise FederationError(f"{len(names)} of {num_sites} virtual sites answered", hint="see the log of the run")
-    return names
+    if len(numbers) != num_sites:
+        raise FederationError(f"{len(numbers)} of {num_sites} virtual sites answered", hint="see the log of the run")
+    return numbers

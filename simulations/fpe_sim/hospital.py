@@ -19,6 +19,7 @@ def make_hospital(
     server: str,
     jobs: int,
     threads: int,
+    device: str = "auto",
     progress: Progress | None = None,
 ) -> Path:
     """Write the hospital's scans, where they are not there yet, and its site file.
@@ -31,6 +32,7 @@ def make_hospital(
         server: host:port of the federation server.
         jobs: phantoms made side by side, and cases preprocessed side by side.
         threads: CPU threads of the hospital's trainer.
+        device: auto, cpu or cuda, of the hospital's trainer.
         progress: called after each phantom.
 
     Returns:
@@ -50,7 +52,7 @@ def make_hospital(
                 "private_key": "site.key",
                 "state_dir": "state",
                 "data": {"cases": "data/cases.csv"},
-                "trainer": {"device": "auto", "threads": threads},
+                "trainer": {"device": device, "threads": threads},
                 "preprocessing": {"recipe": recipe, "jobs": jobs},
                 # Nobody is behind a phantom: the curves of small cohorts may be seen.
                 "policy": {"tasks": [spec.task], "min_cases_per_class": 2},

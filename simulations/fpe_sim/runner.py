@@ -1,12 +1,16 @@
 """Runs a scenario as one process tree: phantom hospitals, their preprocessing, and the study on Ray."""
 
 import os
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 
 from flwr.serverapp import Grid
 
 from fpe_client.console import words
 from fpe_client.preparation import prepare
+from fpe_core.config.loader import load_site
 from fpe_core.config.study import StudyPlan
 from fpe_core.errors import ConfigValueInvalid
 from fpe_core.evaluation.results import StudyResults
@@ -15,7 +19,7 @@ from fpe_server.exchange import GridExchange
 from fpe_server.store import RunFolder
 from fpe_server.study import run_study
 from fpe_sim.console import say, stage, watched
-from fpe_sim.flower import names_of_nodes, simulate
+from fpe_sim.flower import numbers_of_nodes, simulate
 from fpe_sim.hospital import make_hospital
 from fpe_sim.publish import publish
 from fpe_sim.scenario import Scenario
@@ -85,6 +89,21 @@ def prepare_hospital(site_file: Path, jobs: int) -> None:
     prepare(site_file, recipe_name=None, jobs=jobs, console=words())
 
 
+@dataclass(frozen=True)
+class RayStudy:
+    """One study of a simulation.
+
+    Attributes:
+        plan: what to do.
+        site_files: the sites that take part, each a virtual site; absolute, so that Ray's workers find them.
+        run_folder: of this study; it exists.
+    """
+
+    plan: StudyPlan
+    site_files: tuple[Path, ...]
+    run_folder: Path
+
+
 def study_on_ray(
     plan: StudyPlan, site_files: tuple[Path, ...], run_folder: Path, *, num_cpus: int, gpus_per_site: float
 ) -> None:
@@ -93,23 +112,60 @@ def study_on_ray(
     Raises:
         FpeError: the study failed.
     """
-    num_sites = len(site_files)
+    study = RayStudy(plan, tuple(path.resolve() for path in site_files), run_folder)
+    with watched(run_folder):
+        studies_on_ray([[study]], num_cpus=num_cpus, gpus_per_site=gpus_per_site, home=run_folder / "flwr")
+
+
+def studies_on_ray(
+    chains: Sequence[Sequence[RayStudy]],
+    *,
+    num_cpus: int,
+    gpus_per_site: float,
+    home: Path,
+    ray_address: str | None = None,
+) -> None:
+    """Run many studies in one simulation: Ray and its workers are started once for all of them.
+
+    A site works for one study at a time, as a deployed one does, so studies that share a site belong in one chain.
+
+    Args:
+        chains: the studies of a chain run one after the other; up to `num_cpus` chains run side by side.
+        num_cpus: CPUs that Ray may use; each site at work takes one.
+        gpus_per_site: share of a GPU that each site at work takes.
+        home: Flower's home folder.
+        ray_address: a Ray cluster to use instead of starting one here.
+
+    Raises:
+        FpeError: a study failed. Those that were under way beside it are finished first.
+    """
+    site_files = tuple(dict.fromkeys(path for chain in chains for study in chain for path in study.site_files))
 
     def main(grid: Grid) -> None:
-        names = names_of_nodes(grid, num_sites)
-        run_study(plan, GridExchange(grid, site_names=names), RunFolder(run_folder))
+        node_of = {site_files[number]: node for node, number in numbers_of_nodes(grid, len(site_files)).items()}
 
-    # The spawned workers find the site files from wherever Ray starts them.
-    absolute = tuple(path.resolve() for path in site_files)
-    with watched(run_folder):
-        simulate(
-            make_client_app(absolute),
-            main,
-            num_sites=num_sites,
-            num_cpus=num_cpus,
-            gpus_per_site=gpus_per_site,
-            home=run_folder / "flwr",
-        )
+        def run(chain: Sequence[RayStudy]) -> None:
+            for study in chain:
+                names = {node_of[path]: load_site(path).site for path in study.site_files}
+                run_study(study.plan, GridExchange(grid, site_names=names), RunFolder(study.run_folder))
+
+        with ThreadPoolExecutor(num_cpus) as threads:
+            running = [threads.submit(run, chain) for chain in chains]
+            wait(running, return_when=FIRST_EXCEPTION)
+            threads.shutdown(cancel_futures=True)
+        for finished in running:
+            if not finished.cancelled():
+                finished.result()
+
+    simulate(
+        make_client_app(site_files),
+        main,
+        num_sites=len(site_files),
+        num_cpus=num_cpus,
+        gpus_per_site=gpus_per_site,
+        home=home,
+        ray_address=ray_address,
+    )
 
 
 def default_jobs() -> int:

@@ -16,7 +16,7 @@ from fpe_core.protocol import Reply, Request
 from fpe_core.training.predict import no_progress
 
 WHO = "query.who"
-"""Message type of the question which site a node stands for; a deployment knows it from the node's key."""
+"""Message type of the question which virtual site a node stands for; a deployment knows it from the node's key."""
 
 
 @lru_cache(maxsize=32)
@@ -45,8 +45,7 @@ def make_client_app(site_files: tuple[Path, ...]) -> ClientApp:
 
     @app.query("who")
     def who(message: Message, context: Context) -> Message:
-        site = session_of(site_files[_partition(context)]).config.site
-        return Message(RecordDict({"site": ConfigRecord({"name": site})}), reply_to=message)
+        return Message(RecordDict({"site": ConfigRecord({"number": _partition(context)})}), reply_to=message)
 
     app.train()(relay)
     app.evaluate()(relay)

@@ -9,11 +9,11 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from fpe_core.errors import FederationError
 from fpe_server.local_grid import LocalGrid
 from fpe_sim import flower
-from fpe_sim.flower import names_of_nodes, quiet_environment
+from fpe_sim.flower import numbers_of_nodes, quiet_environment
 
 
-def named(name: str) -> object:
-    return lambda message: Message(RecordDict({"site": ConfigRecord({"name": name})}), reply_to=message)
+def numbered(number: int) -> object:
+    return lambda message: Message(RecordDict({"site": ConfigRecord({"number": number})}), reply_to=message)
 
 
 def silent(_message: Message) -> Message:
@@ -33,18 +33,18 @@ class LateGrid(LocalGrid):
 
 
 def test_nodes_that_are_registered_late_are_waited_for() -> None:
-    assert names_of_nodes(LateGrid({"a": named("north"), "b": named("south")}, 0.3), 2) == {2: "north", 3: "south"}
+    assert numbers_of_nodes(LateGrid({"a": numbered(1), "b": numbered(0)}, 0.3), 2) == {2: 1, 3: 0}
 
 
 def test_a_node_that_does_not_answer_is_an_error() -> None:
     with pytest.raises(FederationError, match="1 of 2 virtual sites answered"):
-        names_of_nodes(LocalGrid({"a": named("north"), "b": silent}), 2)  # type: ignore[dict-item]
+        numbers_of_nodes(LocalGrid({"a": numbered(0), "b": silent}), 2)  # type: ignore[dict-item]
 
 
 def test_nodes_that_never_come_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flower, "_WHO_TIMEOUT_S", 0.2)
     with pytest.raises(FederationError, match="0 of 1 virtual sites answered"):
-        names_of_nodes(LateGrid({"a": named("north")}, 1.0), 1)
+        numbers_of_nodes(LateGrid({"a": numbered(0)}, 1.0), 1)
 
 
 def test_nothing_phones_home(tmp_path: object) -> None:

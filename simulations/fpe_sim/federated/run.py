@@ -1,0 +1,165 @@
+"""The multi-site comparison from its YAML to its results."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from fpe_core.config.loader import load_site
+from fpe_core.data.case_table import read_site_table
+from fpe_core.errors import NotEnoughCases
+from fpe_core.files import write_atomic
+from fpe_core.seeds import derive_seed
+from fpe_core.training.device import choose_device
+from fpe_sim.console import say
+from fpe_sim.federated.cohorts import Group, Member, ready_groups
+from fpe_sim.federated.comparison import Comparison, compare
+from fpe_sim.federated.figures import draw_figures
+from fpe_sim.federated.findings import findings, screen
+from fpe_sim.federated.protocol import FederatedProtocol
+from fpe_sim.federated.scores import site_aucs
+from fpe_sim.federated.studies import ArmStudy, planned_studies, run_studies
+from fpe_sim.federated.tables import tables
+from fpe_sim.hospital import reachable_auc
+from fpe_sim.protocol_results import CohortFacts, ProtocolResults
+from fpe_sim.run_context import RunContext
+from fpe_sim.virtual_site import session_of
+
+_LIBRARIES = ("fpe-federation", "flwr", "ray", "torch", "numpy", "scipy")
+_DEPARTURES = (
+    "Neither paper has more than one site: there is no number of theirs to stand beside these.",
+    "The lone models stay at their sites, as in a deployment; each site scores its own by the function that scores the "
+    "other arms' models.",
+)
+
+
+def run(protocol: FederatedProtocol, context: RunContext) -> ProtocolResults:
+    """Run the comparison, or go on where it stopped.
+
+    Raises:
+        FpeError: a hospital's files are wrong, a study failed, or no held-out AUC came of any of them.
+    """
+    context.folder.mkdir(parents=True, exist_ok=True)
+    clock = _Clock(context)
+    groups = ready_groups(protocol, context)
+    clock.lap("cohorts")
+    chains = planned_studies(protocol, groups, context)
+    run_studies(chains, context)
+    clock.lap("studies")
+    scores = site_aucs(chains)
+    if not any(score.arm == "federated" and score.auc is not None for score in scores):
+        raise NotEnoughCases(
+            "no site has held-out cases of both classes", hint="raise hospitals.cases_per_site or study.split.test"
+        )
+    comparison = compare(scores, seed=derive_seed(protocol.seed, "bootstrap"))
+    clock.lap("scores")
+    reachable = None if protocol.hospitals.site_files else _reachable(groups)
+    studies = [study for chain in chains for study in chain]
+    figures = draw_figures(comparison, studies, reachable, context.figures)
+    cohorts = _cohorts(protocol, groups)
+    say(screen(comparison, reachable))
+    return ProtocolResults(
+        protocol=protocol.name,
+        kind=protocol.kind,
+        title="What federation buys",
+        sources=("AJNR 2024 (UCLA, first-pass effect): network, task and preprocessing; one site",),
+        synthetic=any(cohort.synthetic for cohort in cohorts),
+        scale=protocol.dials.scale,
+        images=protocol.dials.images,
+        seed=protocol.seed,
+        device=str(choose_device(context.device)),
+        software={name: version(name) for name in _LIBRARIES},
+        seconds=clock.seconds,
+        cohorts=cohorts,
+        findings=findings(comparison, reachable),
+        numbers=_numbers(protocol, comparison, reachable, cohorts, studies),
+        tables=tables(comparison),
+        figures=figures,
+        discrepancies=_DEPARTURES,
+    )
+
+
+class _Clock:
+    """Wall time of each stage, summed over the parts of a run that was interrupted."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._path = context.folder / "seconds.json"
+        self.seconds: dict[str, float] = json.loads(self._path.read_text()) if self._path.is_file() else {}
+        self._since = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        """The stage `name` ends now."""
+        now = time.monotonic()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
+        self._since = now
+        write_atomic(self._path, json.dumps(self.seconds).encode())
+
+
+def _reachable(groups: Sequence[Group]) -> float:
+    return reachable_auc([member.site_file.parent for group in groups for member in group.members])
+
+
+def _numbers(
+    protocol: FederatedProtocol,
+    comparison: Comparison,
+    reachable: float | None,
+    cohorts: Sequence[CohortFacts],
+    studies: Sequence[ArmStudy],
+) -> dict[str, float]:
+    found = {
+        "num_seeds": float(protocol.num_seeds),
+        "num_sites": float(len(cohorts)),
+        "num_cases": float(sum(cohort.num_included for cohort in cohorts)),
+        "num_studies": float(len(studies)),
+        "num_pairs_of_site_and_seed": float(comparison.num_units),
+    }
+    for arm, over in comparison.arms.items():
+        found[f"auc_{arm}"] = over.mean
+    if "leave-one-out" in comparison.left_out:
+        found["auc_leave_one_out"] = comparison.left_out["leave-one-out"].mean
+    for name, over in comparison.differences.items():
+        found[f"difference_{name.replace('-', '_')}"] = over.mean
+    if comparison.left_out_difference is not None:
+        found["difference_leave_one_out_local"] = comparison.left_out_difference.mean
+    if comparison.share is not None and comparison.share.value is not None:
+        found["share_recovered"] = comparison.share.value
+    return found | ({} if reachable is None else {"reachable_auc": reachable})
+
+
+def _cohorts(protocol: FederatedProtocol, groups: Sequence[Group]) -> tuple[CohortFacts, ...]:
+    """One entry for each site, its cohorts of all seeds together; real ones count once."""
+    counted = groups[:1] if protocol.hospitals.site_files else groups
+    by_site: dict[str, list[tuple[Group, Member]]] = {}
+    for group in counted:
+        for member in group.members:
+            by_site.setdefault(member.site, []).append((group, member))
+    return tuple(_facts(protocol, site, places) for site, places in by_site.items())
+
+
+def _facts(protocol: FederatedProtocol, site: str, places: Sequence[tuple[Group, Member]]) -> CohortFacts:
+    eligible, included, positive, excluded = 0, 0, 0, Counter[str]()
+    synthetic = False
+    for group, member in places:
+        plan = protocol.plan(group.modality, group.seed_number, arm="federated", num_sites=len(group.members))
+        cases = session_of(member.site_file).cases(plan)
+        splits = (cases.splits.train, cases.splits.validation, cases.splits.test)
+        eligible += read_site_table(load_site(member.site_file).data).num_rows
+        included += sum(len(split) for split in splits)
+        positive += sum(split.num_positive for split in splits)
+        excluded.update(cases.quarantined)
+        synthetic = synthetic or cases.synthetic
+    return CohortFacts(
+        name=site,
+        synthetic=synthetic,
+        num_eligible=eligible,
+        num_included=included,
+        num_positive=positive,
+        excluded=dict(excluded),
+        reachable_auc={} if protocol.hospitals.site_files else _truth(places[0][1]),
+    )
+
+
+def _truth(member: Member) -> dict[str, float]:
+    stated = json.loads((member.site_file.parent / "data" / "truth.json").read_text())["reachable_auc"]
+    return {name: float(stated[name]) for name in ("images", "table", "both")}
