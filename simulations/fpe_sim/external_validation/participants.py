@@ -13,6 +13,9 @@ from fpe_core.errors import SplitUnusable
 from fpe_sim.cohorts.ready import ReadyCohort
 from fpe_sim.external_validation.protocol import SEQUENCES, HospitalPlan
 
+LEAST_FOR_A_DRAW = 3
+"""Patients of each class below which no test cohort is drawn: there would be nobody to train on."""
+
 
 @dataclass(frozen=True, eq=False)
 class Participants:
@@ -41,7 +44,6 @@ def participants(cohort: ReadyCohort, task: Task, plan: HospitalPlan, *, seed: i
 
     Raises:
         SplitUnusable: the plan divides by day, and a case has none.
-        NotEnoughCases: the patients are divided at random, and a class has fewer than three.
     """
     flow = cohort.flow(task, SEQUENCES)
     rows = tuple(row for row in cohort.rows if row.case_id in flow.arm_of)
@@ -83,6 +85,8 @@ def _test_patients(
     if cohort.groups:
         stated = {row.patient_id for row in rows if cohort.groups.get(row.case_id) == "test"}
         return lambda patient: patient in stated
+    if fewest_patients_of_a_class(rows, task) < LEAST_FOR_A_DRAW:
+        return lambda _patient: False
     # The share that split_patients keeps for validation is development here: cross-validation divides that itself.
     split = split_patients(labels_by_patient(rows, task), SplitPlan(test=plan.test_share), seed=seed)
     return lambda patient: split[patient] == "test"
