@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import typer
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fpe_client.console import words
 from fpe_server.progress import make_reporter
 from fpe_server.study_state import read_state
+from fpe_sim.run_record import current_clock
 
 EXIT_INTERRUPTED = 130
 _POLL_S = 0.5
@@ -22,25 +23,47 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn Ctrl-C into a word about how to go on and the exit code for it."""
+def interruptible(go_on: str = "") -> Iterator[None]:
+    """Turn Ctrl-C into a word about how to go on and the exit code for it.
+
+    Args:
+        go_on: another command that goes on, where there is one.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        say("interrupted; the same command goes on from here")
+        say("interrupted; the same command goes on from here" + (f", and so does: {go_on}" if go_on else ""))
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 @contextmanager
 def stage(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for one stage; yields the function to call with steps done and steps in all."""
+    """A bar for one stage; yields the function to call with steps done and steps in all.
+
+    In a run of a protocol the time counts for the report, over all interruptions.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=words()) as progress:
+    clock = current_clock()
+    with timed(title), Progress(*columns, console=words()) as progress:
         task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+            if clock is not None:
+                clock.tick()
+
+        yield show
         if progress.tasks[0].total is None:
             # Nothing was left to do.
             progress.update(task, completed=1, total=1)
+
+
+@contextmanager
+def timed(title: str) -> Iterator[None]:
+    """Count the block's time as a stage of the run, for what shows a bar of its own; outside of a run do nothing."""
+    clock = current_clock()
+    with clock.timed(title) if clock is not None else nullcontext():
+        yield
 
 
 @contextmanager

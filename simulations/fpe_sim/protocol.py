@@ -1,5 +1,6 @@
 """A protocol: what is simulated, as one YAML file with a name, a kind and two dials."""
 
+import json
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -43,6 +44,11 @@ class Check(FrozenModel):
     """Settings by dotted key, as `--set` takes them."""
     bands: tuple[Band, ...]
     """Acceptance bands."""
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The settings as `--set` takes them."""
+        return tuple(f"{key}={json.dumps(value)}" for key, value in self.set.items())
 
 
 class ProtocolBase(FrozenModel):
@@ -108,7 +114,8 @@ def load_protocol(path: Path, model: type[P], overrides: Sequence[str] = ()) -> 
     Args:
         path: the file.
         model: of the file's kind.
-        overrides: `key=value`, the key dotted, the value as YAML; for example `training.local_epochs=5`.
+        overrides: `key=value`, the key dotted, the value as YAML; for example `training.local_epochs=5`. Places in a
+            list are counted from 0: `arms.0.epochs=5`.
 
     Raises:
         ConfigError: the file does not fit, or an override is not of that form, names no key or has an impossible value.
@@ -123,26 +130,39 @@ def with_overrides(protocol: P, overrides: Sequence[str]) -> P:
         key, equals, value = text.partition("=")
         if not equals:
             raise ConfigValueInvalid(f"--set {text}: should be key=value", hint="for example --set dials.scale=0.2")
-        _replace(content, key.strip().split("."), yaml.safe_load(value), text)
+        _replace(content, key.strip().split("."), _value(value, text), text)
     try:
         return type(protocol).model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigValueInvalid(f"--set: {where}: {first['msg']}", hint="fpe-sim show NAME lists keys") from error
+        where = ".".join(str(part) for part in first["loc"]) or "the settings together"
+        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise ConfigValueInvalid(f"--set: {where}: {said}", hint="fpe-sim show NAME lists keys") from error
+
+
+def _value(value: str, text: str) -> object:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigValueInvalid(f"--set {text}: the value is not valid YAML") from error
 
 
 def _replace(content: dict[str, Any], key: list[str], value: object, text: str) -> None:
     *sections, last = key
+    inside: Any = content
     for section in sections:
-        below = content.get(section)
-        if not isinstance(below, dict):
-            raise ConfigValueInvalid(f"--set {text}: there is no section {section}", hint=_keys(content))
-        content = below
-    if last not in content:
-        raise ConfigValueInvalid(f"--set {text}: there is no key {last}", hint=_keys(content))
-    content[last] = value
+        inside = inside[_place(inside, section, text)]
+        if not isinstance(inside, (dict, list)):
+            raise ConfigValueInvalid(f"--set {text}: {section} is no section", hint="fpe-sim show NAME lists keys")
+    inside[_place(inside, last, text)] = value
 
 
-def _keys(content: dict[str, Any]) -> str:
-    return f"keys here: {', '.join(sorted(content))}"
+def _place(inside: dict[str, Any] | list[Any], key: str, text: str) -> Any:
+    """A key of a section, or a place in a list, counted from 0."""
+    if isinstance(inside, list):
+        if not key.isdecimal() or int(key) >= len(inside):
+            raise ConfigValueInvalid(f"--set {text}: {key} should be a place in the list, 0 to {len(inside) - 1}")
+        return int(key)
+    if key not in inside:
+        raise ConfigValueInvalid(f"--set {text}: there is no key {key}", hint=f"keys here: {', '.join(sorted(inside))}")
+    return key

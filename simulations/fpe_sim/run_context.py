@@ -1,5 +1,6 @@
 """Where a protocol runs, and on what."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,3 +37,8 @@ class RunContext:
     def figures(self) -> Path:
         """SVG and PNG files."""
         return self.folder / "figures"
+
+
+def default_jobs() -> int:
+    """As many processes as there are CPUs for this one."""
+    return len(os.sched_getaffinity(0))

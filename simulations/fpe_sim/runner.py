@@ -1,6 +1,5 @@
 """Runs a scenario as one process tree: phantom hospitals, their preprocessing, and the study on Ray."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from fpe_sim.console import say, stage, watched
 from fpe_sim.flower import numbers_of_nodes, simulate
 from fpe_sim.hospital import make_hospital
 from fpe_sim.publish import publish
+from fpe_sim.run_context import default_jobs as default_jobs
 from fpe_sim.scenario import Scenario
 from fpe_sim.virtual_site import make_client_app
 
@@ -166,8 +166,3 @@ def studies_on_ray(
         home=home,
         ray_address=ray_address,
     )
-
-
-def default_jobs() -> int:
-    """As many processes as there are CPUs for this one."""
-    return len(os.sched_getaffinity(0))

@@ -52,6 +52,11 @@ def scenario_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _BUILT_IN.glob("*.yaml")))
 
 
+def scenario_file(name: str) -> Path:
+    """The file of a scenario that comes with the software."""
+    return _BUILT_IN / f"{name}.yaml"
+
+
 def load_scenario(name_or_file: str) -> Scenario:
     """A scenario by its name, or from a file of one's own.
 
@@ -59,7 +64,7 @@ def load_scenario(name_or_file: str) -> Scenario:
         ConfigError: there is no such name or file, or the file does not fit `Scenario`.
     """
     if name_or_file in scenario_names():
-        return load_yaml(_BUILT_IN / f"{name_or_file}.yaml", Scenario)
+        return load_yaml(scenario_file(name_or_file), Scenario)
     path = Path(name_or_file)
     if not path.exists():
         raise ConfigFileMissing(
