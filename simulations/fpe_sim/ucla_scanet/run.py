@@ -31,7 +31,7 @@ def run(protocol: UclaScanet, context: RunContext) -> ProtocolResults:
         scale=protocol.dials.scale,
         site_file=protocol.site,
     )
-    outcome = _measured(protocol, cohort, context)
+    outcome = measure(protocol, cohort, context)
     figures = save_all_figures(outcome, context)
     return ProtocolResults(
         protocol=protocol.name,
@@ -55,7 +55,13 @@ def run(protocol: UclaScanet, context: RunContext) -> ProtocolResults:
     )
 
 
-def _measured(protocol: UclaScanet, cohort: ReadyCohort, context: RunContext) -> ScanetOutcome:
+def measure(protocol: UclaScanet, cohort: ReadyCohort, context: RunContext) -> ScanetOutcome:
+    """Measure all three models on a cohort; what is finished is kept in `context.folder`.
+
+    Raises:
+        NotEnoughCases: a class has fewer patients than folds.
+        FpeError: a training failed.
+    """
     flow = cohort.flow(TASK, SEQUENCES)
     rows = [row for row in cohort.rows if row.case_id in flow.arm_of]
     # First of all, so that a cohort that is too small is told before anything is trained.
