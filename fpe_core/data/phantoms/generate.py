@@ -117,7 +117,7 @@ def render_case(scans: Path, spec: PhantomSite, case: PhantomCase) -> dict[str, 
         return write_ct(scans, case.case_id, head, ct, occlusion, spec.scanner, rng)
     mr = MrFindings(
         core_adc=0.35 + 0.23 * collaterals,
-        core_flair=_core_flair(case.cells["onset_to_image_min"], rng),
+        core_flair=latent_space.core_flair(case.cells["onset_to_image_min"], rng),
         slow_flow=0.1 + 0.9 * float(ndtr(latent["clot_length"])),
     )
     return write_mr(scans, case.case_id, head, mr, occlusion, spec.scanner, rng)
@@ -147,12 +147,6 @@ def patient(spec: PhantomSite, case: PhantomCase, rng: np.random.Generator) -> t
     )
     stenosis = float(ndtr(latent["stenosis"])) if spec.task == "rlvo" else 0.0
     return head, Occlusion(side, site, latent_space.clot_length_mm(latent["clot_length"]), collaterals, stenosis)
-
-
-def _core_flair(onset_to_image_min: Cell, rng: np.random.Generator) -> float:
-    """Isointense before about three hours, 40 % brighter after seven; an unknown onset may be either."""
-    minutes = float(onset_to_image_min) if onset_to_image_min != "" else rng.uniform(60, 600)
-    return 1.0 + 0.4 * float(np.clip((minutes - 180) / 240, 0, 1))
 
 
 def _rendered(scans: Path, spec: PhantomSite, cases: list[PhantomCase], jobs: int) -> Iterator[None]:

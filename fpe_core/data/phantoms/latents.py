@@ -119,3 +119,12 @@ def clot_density_hu(clot_density: float) -> float:
 def collateral_grade(collaterals: float) -> float:
     """Collateral supply from 0 (none) to 1 (full)."""
     return float(1.0 / (1.0 + np.exp(-1.2 * collaterals)))
+
+
+def core_flair(onset_to_image_min: str | float, rng: np.random.Generator) -> float:
+    """FLAIR signal of the core over normal tissue.
+
+    Isointense before about three hours, 40 % brighter after seven; an unknown onset (empty) may be either.
+    """
+    minutes = float(onset_to_image_min) if onset_to_image_min != "" else rng.uniform(60, 600)
+    return 1.0 + 0.4 * float(np.clip((minutes - 180) / 240, 0, 1))

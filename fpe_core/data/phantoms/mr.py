@@ -39,28 +39,34 @@ class MrFindings:
 
 def write_mr(
     folder: Path, stem: str, head: Head, findings: MrFindings, occlusion: Occlusion, scanner: Scanner,
-    rng: np.random.Generator, pose: Pose | None = None,
+    rng: np.random.Generator, pose: Pose | None = None, flair_spacing_mm: float | None = None,
 ) -> dict[str, str]:  # fmt: skip
     """Write one case's DWI, ADC and FLAIR. The head lies at `pose`, else it is drawn.
+
+    `flair_spacing_mm` is the in-plane voxel size of FLAIR where it is not the scanner's `spacing_mm`.
 
     Returns:
         File name by sequence.
     """
     pose = pose or Pose.draw(scanner, rng)
-    grid = plan_grid(
-        scanner, pose, spacing_mm=scanner.spacing_mm, thickness_mm=scanner.thickness_mm, height_mm=_HEIGHT_MM
-    )
-    receive = _receive_field(grid, scanner.bias, rng)
+    grid = _grid(scanner, pose, scanner.spacing_mm)
+    field = SmoothField.draw(rng, components=1, length_mm=110.0)
+    receive = _receive_field(field, grid, scanner.bias)
     dwi, adc = _diffusion(head, findings, scanner, grid, pose.moved(scanner.motion_mm, rng), receive, rng)
     later = pose.moved(scanner.motion_mm, rng)
-    flair = scan(_flair(head, findings, occlusion), grid, later, thickness_mm=scanner.thickness_mm)
-    flair = _noisy(flair * receive, 1 / scanner.snr, rng)
+    flair_grid = _grid(scanner, pose, flair_spacing_mm or scanner.spacing_mm)
+    flair = scan(_flair(head, findings, occlusion), flair_grid, later, thickness_mm=scanner.thickness_mm)
+    flair = _noisy(flair * _receive_field(field, flair_grid, scanner.bias), 1 / scanner.snr, rng)
     names = {name: f"{stem}_{name}.nii.gz" for name in ("dwi", "adc", "flair")}
     save_image(folder / names["dwi"], _stored(dwi * scanner.gain), grid)
     in_micro = scanner.adc_unit == "1e-6 mm2/s"
     save_image(folder / names["adc"], _stored(adc * 1000) if in_micro else adc, grid)
-    save_image(folder / names["flair"], _stored(flair * scanner.gain), grid)
+    save_image(folder / names["flair"], _stored(flair * scanner.gain), flair_grid)
     return names
+
+
+def _grid(scanner: Scanner, pose: Pose, spacing_mm: float) -> Grid:
+    return plan_grid(scanner, pose, spacing_mm=spacing_mm, thickness_mm=scanner.thickness_mm, height_mm=_HEIGHT_MM)
 
 
 def _diffusion(
@@ -129,12 +135,11 @@ def _stretched(values: Float32) -> Float32:
     return stretched
 
 
-def _receive_field(grid: Grid, bias: float, rng: np.random.Generator) -> Float32:
+def _receive_field(field: SmoothField, grid: Grid, bias: float) -> Float32:
     """Smooth relative sensitivity around 1 over the scan; `bias` is about its largest change."""
     steps = grid.spacing_mm
     x, y, z = (step * (np.arange(size) - size / 2) for step, size in zip(steps, grid.shape, strict=True))
-    field = SmoothField.draw(rng, components=1, length_mm=110.0).on_grid((x, y, z))[0]
-    return np.asarray(1 + bias * np.tanh(field), dtype=np.float32)
+    return np.asarray(1 + bias * np.tanh(field.on_grid((x, y, z))[0]), dtype=np.float32)
 
 
 def _noisy(signal: Float32, sigma: float, rng: np.random.Generator) -> Float32:

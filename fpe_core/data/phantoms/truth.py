@@ -1,5 +1,6 @@
 """The best AUC that anyone can reach on a phantom site, by simulation."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -29,18 +30,23 @@ def reachable_auc(task: Task, modality: Modality, mix: CaseMix, *, seed: int = 0
     log_odds = LINKS[task, modality].log_odds(latents, shift=mix.log_odds_shift)
     probability = 1 / (1 + np.exp(-log_odds))
     sources = {"images": VISIBLE[modality], "table": IN_TABLE, "both": VISIBLE[modality] | IN_TABLE}
-    found = {name: _soft_auc(_predicted(log_odds, latents, seen), probability) for name, seen in sources.items()}
-    return {**found, "all_latents": _soft_auc(log_odds, probability)}
+    found = {
+        name: soft_auc(
+            predicted_log_odds(log_odds, [latents[:, LATENTS.index(latent)] for latent in sorted(seen)]), probability
+        )
+        for name, seen in sources.items()
+    }
+    return {**found, "all_latents": soft_auc(log_odds, probability)}
 
 
-def _predicted(log_odds: FloatArray, latents: FloatArray, seen: frozenset[str]) -> FloatArray:
-    columns = [latents[:, LATENTS.index(name)] for name in sorted(seen)]
+def predicted_log_odds(log_odds: FloatArray, columns: Sequence[FloatArray]) -> FloatArray:
+    """`(N,)` least-squares prediction of the log odds from `(N,)` latents that are seen."""
     design = np.stack([np.ones(len(log_odds)), *columns], axis=1)
     solution = np.linalg.lstsq(design, log_odds, rcond=None)[0]
     return np.asarray(design @ solution)
 
 
-def _soft_auc(score: FloatArray, probability: FloatArray) -> float:
+def soft_auc(score: FloatArray, probability: FloatArray) -> float:
     """Expected AUC of `score` when case i is positive with `probability[i]`: pairs weighted by p_i (1 - p_j)."""
     ordered = probability[np.argsort(score)]
     negative = 1 - ordered

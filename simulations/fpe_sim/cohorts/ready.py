@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import yaml
 
@@ -23,12 +22,11 @@ from fpe_core.data.tabular import TableScaler, declared_scaler, raw_columns
 from fpe_core.preprocessing.gate import usable
 from fpe_core.preprocessing.manifest import read_quarantine
 from fpe_core.training.single_site import ProtocolCases
+from fpe_sim.cohorts.flows import Group as Group
 from fpe_sim.cohorts.paper import PaperCohort, make_phantom_cohort
 from fpe_sim.console import stage
 from fpe_sim.protocol_results import CohortFacts
 from fpe_sim.run_context import RunContext
-
-Group = Literal["development", "test"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,8 @@ class ReadyCohort:
         synthetic: True for phantoms.
         reachable_auc: phantoms only: best AUC that any model can reach, by what it sees: images, table, both.
         groups: phantoms only: cohort of a case where the paper's own split is part of its table 1.
+        reachable_auc_by_task: phantoms only: the same for each of the three outcomes, which all of a paper's cohorts
+            have.
     """
 
     name: str
@@ -54,6 +54,7 @@ class ReadyCohort:
     synthetic: bool
     reachable_auc: Mapping[str, float]
     groups: Mapping[str, Group]
+    reachable_auc_by_task: Mapping[Task, Mapping[str, float]] = field(default_factory=dict)
 
     def flow(self, task: Task, sequences: Sequence[str], columns: Sequence[ClinicalColumn] = ()) -> Flow:
         """Who takes part with these images and columns, and why others do not."""
@@ -112,6 +113,7 @@ def ready_cohort(
         synthetic=table.synthetic,
         reachable_auc=stated.get("reachable_auc", {}),
         groups=stated.get("groups", {}),
+        reachable_auc_by_task=stated.get("reachable_auc_by_task", {}),
     )
 
 
