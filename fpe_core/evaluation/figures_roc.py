@@ -16,15 +16,21 @@ def mean_roc_figure(curves: Mapping[str, MeanRoc]) -> str:
         return svg_text(draw_mean_roc(curves))
 
 
-def draw_mean_roc(curves: Mapping[str, MeanRoc]) -> Figure:
-    """Mean ROC curves with bands of one standard deviation; the legend has mean AUC (SD) by name."""
+def draw_mean_roc(curves: Mapping[str, MeanRoc], *, bands: bool = True) -> Figure:
+    """Mean ROC curves; the legend has mean AUC (SD) by name.
+
+    Args:
+        curves: by name.
+        bands: whether each has its band of one standard deviation, which many curves hide each other with.
+    """
     looks = site_looks(list(curves))
     with matplotlib.rc_context(STYLE):
         figure, axes = canvas(ROC_SIZE_IN)
         axes.plot([0, 1], [0, 1], color=HAIRLINE, linewidth=1.2, zorder=1)
         for name, curve in curves.items():
             x, colour = curve.false_positive_rate, looks[name].colour
-            axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0, zorder=2)
+            if bands:
+                axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0, zorder=2)
             label = f"{name}  {format_mean_sd(curve.auc, digits=2)}"
             axes.plot(x, curve.true_positive_rate, color=colour, linewidth=2, label=label, zorder=3)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")

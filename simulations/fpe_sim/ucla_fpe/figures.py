@@ -23,7 +23,4 @@ def pretraining_figure(history: PretrainingHistory) -> Figure:
 
 def roc_caption(num_patients: int, num_folds: int) -> str:
     """What a mean ROC figure of the prospective test shows."""
-    return (
-        f"Mean over the models of {num_folds} folds, each on the same {num_patients} prospective patients; the band is "
-        "one standard deviation between models."
-    )
+    return f"Mean over the models of {num_folds} folds, each on the same {num_patients} prospective patients."

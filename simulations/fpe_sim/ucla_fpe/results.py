@@ -97,11 +97,15 @@ def _tables(
 def _figures(context: RunContext, made: Run, measured: Mapping[str, Measured]) -> tuple[ResultFigure, ...]:
     curves = {name: one.test_roc for name, one in measured.items()}
     save_figure(draw_mean_roc({SSL: curves[SSL]}), context.figures, "figure-4-roc")
-    save_figure(draw_mean_roc(curves), context.figures, "roc-all-networks")
+    save_figure(draw_mean_roc(curves, bands=False), context.figures, "roc-all-networks")
     save_figure(pretraining_figure(made.pretrained.history), context.figures, "self-supervision")
     caption = roc_caption(len(made.cohorts.who.test), len(made.folds[SSL]))
     return (
-        ResultFigure(id="figure-4-roc", title="Figure 4. Mean ROC curve, prospective test", caption=caption),
+        ResultFigure(
+            id="figure-4-roc",
+            title=f"Figure 4. Mean ROC curve of {SSL}, prospective test",
+            caption=f"{caption} The band is one standard deviation between models.",
+        ),
         ResultFigure(id="roc-all-networks", title="Mean ROC curves of all networks, prospective test", caption=caption),
         ResultFigure(
             id="self-supervision",

@@ -28,6 +28,15 @@ def run(protocol: UclaFpe, context: RunContext) -> ProtocolResults:
     """
     with timed(context.folder, "cohorts"):
         cohorts = ready_cohorts(protocol, context)
+    return run_on(cohorts, protocol, context)
+
+
+def run_on(cohorts: Cohorts, protocol: UclaFpe, context: RunContext) -> ProtocolResults:
+    """Train, evaluate and draw with cohorts that are ready.
+
+    Raises:
+        FpeError: a training failed.
+    """
     trainings = trainings_of(protocol, cohorts)
     pretraining = pretraining_of(protocol, cohorts)
     say(
