@@ -160,13 +160,30 @@ class _Run:
         return FoldOutcome(number, outcome.trained, threshold, validation, test, num_epochs, outcome.accountant)
 
 
+def validation_numbers(
+    patients: Sequence[str], labels: Sequence[int], *, num_folds: int, plan_seed: int
+) -> list[list[int]]:
+    """Numbers of each fold's validation cases in `cross_validate`: all of a patient's cases are in the same fold.
+
+    Args:
+        patients: the patient of each development case.
+        labels: its label, 0 or 1.
+        num_folds: K.
+        plan_seed: the study plan's seed.
+
+    Raises:
+        NotEnoughCases: a class has fewer patients than there are folds.
+    """
+    label_of: dict[str, int] = {}
+    for patient, label in zip(patients, labels, strict=True):
+        label_of[patient] = max(label, label_of.get(patient, 0))
+    fold_of = patient_folds(label_of, num_folds=num_folds, seed=derive_seed(plan_seed, "folds"))
+    return [[i for i, patient in enumerate(patients) if fold_of[patient] == fold] for fold in range(num_folds)]
+
+
 def _validation_cases(plan: StudyPlan, cases: ProtocolCases, num_folds: int) -> list[list[int]]:
-    """Numbers of each fold's validation cases: all of a patient's cases are in the same fold."""
-    labels: dict[str, int] = {}
-    for patient, case in zip(cases.patients, cases.development.cases, strict=True):
-        labels[patient] = max(case.label, labels.get(patient, 0))
-    fold_of = patient_folds(labels, num_folds=num_folds, seed=derive_seed(plan.seed, "folds"))
-    return [[i for i, patient in enumerate(cases.patients) if fold_of[patient] == fold] for fold in range(num_folds)]
+    labels = [case.label for case in cases.development.cases]
+    return validation_numbers(cases.patients, labels, num_folds=num_folds, plan_seed=plan.seed)
 
 
 def _run_key(plan: StudyPlan, cases: ProtocolCases, num_folds: int, start: FlatState) -> str:

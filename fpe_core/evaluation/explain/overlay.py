@@ -67,6 +67,19 @@ def write_overlay(
     Raises:
         ModelError: there is no map or no slice, shapes differ, or a slice lies outside the volume.
     """
+    with matplotlib.rc_context(_STYLE):
+        figure = draw_overlay(scene, maps, title=title, slices=slices)
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=_DPI, facecolor="black", metadata={"Software": None})
+    write_private(path, content.getvalue())
+
+
+def draw_overlay(scene: Scene, maps: Mapping[str, Array], *, title: str, slices: Sequence[int] | None = None) -> Figure:
+    """The figure that `write_overlay` writes. It shows a patient, wherever it is saved.
+
+    Raises:
+        ModelError: as `write_overlay`.
+    """
     _check_shapes(scene, maps)
     chosen = tuple(slices) if slices is not None else most_attended(list(maps.values()))
     _check_slices(chosen, len(scene.background))
@@ -77,9 +90,7 @@ def write_overlay(
         for axes, words in zip(panels[0], (scene.name, *maps), strict=True):
             axes.set_title(words, color="white", fontsize=9.5, pad=5)
         _add_words(figure, title, outlined=scene.vessels is not None)
-        content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=_DPI, facecolor="black", metadata={"Software": None})
-    write_private(path, content.getvalue())
+    return figure
 
 
 def most_attended(maps: Sequence[Array], number: int = NUM_SLICES) -> tuple[int, ...]:
@@ -117,7 +128,7 @@ def _canvas(scene: Scene, *, rows: int, columns: int) -> tuple[Figure, list[list
     panel_in = _PANEL_IN * height * scene.pixel_mm[0] / (width * scene.pixel_mm[1])
     width_in = _LEFT_IN + columns * (_PANEL_IN + _GAP_IN) + _RIGHT_IN
     height_in = _TOP_IN + rows * (panel_in + _GAP_IN) + _FOOT_IN
-    figure = Figure(figsize=(width_in, height_in))
+    figure = Figure(figsize=(width_in, height_in), facecolor="black")
     panels = []
     for row in range(rows):
         bottom = (height_in - _TOP_IN - (row + 1) * (panel_in + _GAP_IN)) / height_in

@@ -64,6 +64,20 @@ def write_radar(path: Path, models: Mapping[str, Sequence[Contribution]], *, tit
     Raises:
         ModelError: there is no model, the models' columns differ, or there are fewer than three.
     """
+    with matplotlib.rc_context(_STYLE):
+        figure = draw_radar(models, title=title)
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, content.getvalue())
+
+
+def draw_radar(models: Mapping[str, Sequence[Contribution]], *, title: str) -> Figure:
+    """The figure that `write_radar` writes.
+
+    Raises:
+        ModelError: as `write_radar`.
+    """
     columns = _columns(models)
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH_IN, _HEIGHT_IN + 0.2 * len(models)))
@@ -73,10 +87,7 @@ def write_radar(path: Path, models: Mapping[str, Sequence[Contribution]], *, tit
         _draw_models(axes, models)
         figure.suptitle(title, fontsize=11)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center")
-        content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, content.getvalue())
+    return figure
 
 
 def _columns(models: Mapping[str, Sequence[Contribution]]) -> tuple[str, ...]:

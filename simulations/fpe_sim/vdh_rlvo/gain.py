@@ -1,0 +1,57 @@
+"""What DAFT adds to the same network: paired differences of AUC, with intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student_t
+
+from fpe_core.evaluation.comparison import AucComparison
+from fpe_sim.vdh_rlvo.judged import Folds, Part, fold_scores, paired_difference
+from fpe_sim.vdh_rlvo.networks import Variant
+
+
+@dataclass(frozen=True)
+class FoldDifference:
+    """Mean over the folds of a paired difference, with Student's 95 % interval.
+
+    Folds share most of their training cases and, in the test cohort, all of their cases: the interval is too narrow.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class DaftGain:
+    """AUC with DAFT minus AUC without it.
+
+    Attributes:
+        variant: the one with DAFT.
+        by_fold: over the folds' own AUCs, by part.
+        pooled: DeLong's test on all cases of a part; None where a class has a single case.
+    """
+
+    variant: Variant
+    by_fold: dict[Part, FoldDifference]
+    pooled: dict[Part, AucComparison | None]
+
+
+def daft_gain(variant: Variant, with_daft: Folds, without: Folds) -> DaftGain:
+    """Both models were validated on the same folds and tested on the same cases."""
+    parts: tuple[Part, Part] = ("validation", "test")
+    return DaftGain(
+        variant,
+        {part: fold_difference(with_daft, without, part) for part in parts},
+        {part: paired_difference(with_daft, without, part) for part in parts},
+    )
+
+
+def fold_difference(first: Folds, second: Folds, part: Part) -> FoldDifference:
+    """Paired by fold."""
+    differences = [
+        one.auc - other.auc for one, other in zip(fold_scores(first, part), fold_scores(second, part), strict=True)
+    ]
+    mean, spread, folds = float(np.mean(differences)), float(np.std(differences, ddof=1)), len(differences)
+    reach = float(student_t.ppf(0.975, folds - 1)) * spread / folds**0.5
+    return FoldDifference(mean, max(mean - reach, -1.0), min(mean + reach, 1.0))

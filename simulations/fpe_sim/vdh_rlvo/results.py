@@ -1,0 +1,90 @@
+"""From a finished study to the results of the run."""
+
+from fpe_core.evaluation.delong import delong_interval
+from fpe_core.training.device import choose_device
+from fpe_sim.protocol_results import ProtocolResults
+from fpe_sim.run_context import RunContext
+from fpe_sim.run_record import software_versions
+from fpe_sim.stages import stage_seconds
+from fpe_sim.vdh_rlvo import paper
+from fpe_sim.vdh_rlvo.cohort import labels_of
+from fpe_sim.vdh_rlvo.figures import written_figures
+from fpe_sim.vdh_rlvo.findings import departures, findings
+from fpe_sim.vdh_rlvo.judged import mean_auc
+from fpe_sim.vdh_rlvo.networks import TASK
+from fpe_sim.vdh_rlvo.study import Study
+from fpe_sim.vdh_rlvo.table_one import table_one_parts
+from fpe_sim.vdh_rlvo.tables import reached, score_tables
+from fpe_sim.vdh_rlvo.tables_cases import case_tables, flow_table
+from fpe_sim.vdh_rlvo.tables_columns import column_tables
+
+
+def results_of(study: Study, context: RunContext) -> ProtocolResults:
+    """Tables, figures, findings and numbers; figures are written."""
+    protocol, ready = study.protocol, study.cohort.ready
+    first, contradictions = table_one_parts(study.cohort.division)
+    return ProtocolResults(
+        protocol=protocol.name,
+        kind=protocol.kind,
+        title="Refractory large-vessel occlusion, Vall d'Hebron's single-site protocol",
+        sources=(paper.SOURCE,),
+        synthetic=ready.synthetic,
+        scale=protocol.dials.scale,
+        images=protocol.dials.images,
+        seed=protocol.seed,
+        device=str(choose_device(context.device)),
+        software=software_versions(),
+        seconds=stage_seconds(context.folder),
+        cohorts=(ready.facts(TASK, study.cohort.flow),),
+        findings=findings(study),
+        numbers=numbers(study),
+        tables=(
+            first, flow_table(study), *score_tables(study), *column_tables(study), *case_tables(study),
+        ),
+        figures=written_figures(study, context),
+        discrepancies=(*contradictions, *departures(study)),
+    )  # fmt: skip
+
+
+def numbers(study: Study) -> dict[str, float]:
+    """Single numbers for machines and bands."""
+    division = study.cohort.division
+    found: dict[str, float] = {
+        "num_eligible": study.cohort.flow.eligible,
+        "num_included": len(study.cohort.flow.included),
+        "num_development": len(division.development),
+        "num_development_positive": int(labels_of(division.development).sum()),
+        "num_test": len(division.test),
+        "num_test_positive": int(labels_of(division.test).sum()),
+        "num_networks": len(study.models) * len(study.protocol.inputs) * study.protocol.num_folds,
+    }
+    found |= {f"reachable_auc.{seen}": value for seen, value in study.cohort.ready.reachable_auc.items()}
+    found |= {f"share_of_reachable.{seen}": share for seen, _, _, share in reached(study) if share is not None}
+    for name, folds in study.clinical.items():
+        found |= {f"auc.{part}.{name}": mean_auc(folds, part) for part in ("validation", "test")}
+    for variant, model in study.models.items():
+        found |= {f"auc.{part}.{variant.id}": mean_auc(model.folds, part) for part in ("validation", "test")}
+    for gain in study.gains:
+        found |= {f"daft_gain.{part}.{gain.variant.id}": value.mean for part, value in gain.by_fold.items()}
+    for column, ratio in study.odds.by_column.items():
+        found[f"odds_ratio.{column}"] = ratio.odds_ratio
+    return found | _ablation_numbers(study)
+
+
+def _ablation_numbers(study: Study) -> dict[str, float]:
+    if study.ablation is None:
+        return {}
+    a, labels = study.ablation, study.ablation.a.folds[0].test_labels
+    found: dict[str, float] = {
+        "num_removed_columns": len(a.removed_from_b),
+        "num_recovered": len(a.recovered),
+        "num_columns.model-c": len(a.c.spec.columns),
+        "contributions_sum": sum(a.attribution.validation.values()),
+    }
+    for letter, model in a.models.items():
+        name = f"model-{letter.lower()}"
+        found |= {f"auc.{part}.{name}": mean_auc(model.folds, part) for part in ("validation", "test")}
+        found[f"auc.vote.{name}"] = delong_interval(a.vote(letter).mean_probability, labels).auc
+    for first, second in paper.MCNEMAR:
+        found[f"mcnemar_p.{first.lower()}-{second.lower()}"] = a.mcnemar(first, second).p_value
+    return found

@@ -1,0 +1,57 @@
+"""Everything that a run of the protocol found, before it becomes tables, figures and sentences."""
+
+from dataclasses import dataclass
+
+from fpe_core.models.clinical import Baseline
+from fpe_sim.vdh_rlvo.ablation import AblationStudy, best_variant
+from fpe_sim.vdh_rlvo.baselines import FoundOddsRatios
+from fpe_sim.vdh_rlvo.cohort import StudyCohort
+from fpe_sim.vdh_rlvo.gain import DaftGain, daft_gain
+from fpe_sim.vdh_rlvo.judged import Folds
+from fpe_sim.vdh_rlvo.networks import Variant
+from fpe_sim.vdh_rlvo.protocol import VdhProtocol
+from fpe_sim.vdh_rlvo.trained import TrainedModel
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One finished run.
+
+    Attributes:
+        protocol: as it was run.
+        cohort: cases and their division.
+        clinical: folds of the regressions.
+        odds: odds ratios in the development cohort.
+        models: networks by variant, in the order of table 3.
+        ablation: models A, B and C; None in a run without DAFT.
+    """
+
+    protocol: VdhProtocol
+    cohort: StudyCohort
+    clinical: dict[Baseline, Folds]
+    odds: FoundOddsRatios
+    models: dict[Variant, TrainedModel]
+    ablation: AblationStudy | None
+
+    @property
+    def best(self) -> Variant:
+        """The variant with the largest mean AUC in validation."""
+        best = best_variant(self.models, with_daft=False)
+        if best is None:
+            raise ValueError("a run should have a network at least")
+        return best
+
+    @property
+    def gains(self) -> tuple[DaftGain, ...]:
+        """Each variant with DAFT against the same network without it, where both were trained."""
+        return tuple(
+            daft_gain(variant, model.folds, self.models[variant.without_daft].folds)
+            for variant, model in self.models.items()
+            if variant.has_daft and variant.without_daft in self.models
+        )
+
+    @property
+    def images_alone(self) -> Variant | None:
+        """The network of the paper's table 2: the first encoder, plain; None in a run without it."""
+        plain = Variant(self.protocol.encoders[0], "plain")
+        return plain if plain in self.models else None

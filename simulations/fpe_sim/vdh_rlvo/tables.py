@@ -1,0 +1,184 @@
+"""Tables 2 to 4 of the paper, and those of what its text says, with this run's numbers beside."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, get_args
+
+from fpe_core.evaluation.delong import delong_interval
+from fpe_core.evaluation.discrimination import prediction_scores
+from fpe_core.evaluation.folds import MeanSd
+from fpe_core.evaluation.scores import AucInterval
+from fpe_core.evaluation.thresholds import Threshold
+from fpe_sim.protocol_results import Entry, ResultTable, Row, interval_entry, mean_sd_entry
+from fpe_sim.vdh_rlvo import paper
+from fpe_sim.vdh_rlvo.ablation import AblationStudy
+from fpe_sim.vdh_rlvo.judged import Folds, Part, pooled_interval, summary
+from fpe_sim.vdh_rlvo.networks import Variant
+from fpe_sim.vdh_rlvo.protocol import Configuration, Encoder, Input
+from fpe_sim.vdh_rlvo.study import Study
+
+_SCORES: Final = ("auc", "f1", "sensitivity", "specificity")
+_NOT_TRAINED: Final = "Rows without numbers here were not trained in this narrowed run."
+_BASELINE_WORDS: Final = {
+    "nihss": "NIHSS", "aspects": "ASPECTS", "nihss-aspects": "NIHSS + ASPECTS", "all-clinical": "all clinical",
+}  # fmt: skip
+_MEAN_SD: Final = (
+    "Mean (SD) over the folds; the threshold of each fold maximises Youden's index in its validation cases."
+)
+
+
+def score_tables(study: Study) -> list[ResultTable]:
+    """Tables 2, 3 and 4, the majority vote and the reachable AUC."""
+    return [table_2(study), table_3(study), table_4(study), vote_table(study), reachable_table(study)]
+
+
+def table_2(study: Study) -> ResultTable:
+    """Validation by what is seen: clinical scores, images, ensemble."""
+    shown = study.images_alone
+    rows = [
+        Row(name=_BASELINE_WORDS[name], entries=_score_entries(folds, "validation", paper.TABLE_2[name]))
+        for name, folds in study.clinical.items()
+    ]
+    inputs = study.models[shown].inputs if shown else {}
+    rows += [
+        Row(name=name.upper(), entries=_score_entries(inputs.get(name), "validation", paper.TABLE_2[name]))
+        for name in get_args(Input)
+    ]
+    folds = study.models[shown].folds if shown else None
+    rows.append(Row(name="ensemble", entries=_score_entries(folds, "validation", paper.TABLE_2["ensemble"])))
+    return ResultTable(
+        id="table-2",
+        title="Table 2: validation, by what is seen",
+        columns=paper.SCORES,
+        rows=tuple(rows),
+        note=f"{_MEAN_SD} Images: {shown.label if shown else 'not trained'}, without prior and DAFT. "
+        + "The paper prints the best result of each input and does not say of which network.",
+    )
+
+
+def table_3(study: Study) -> ResultTable:
+    """Every encoder and configuration, in validation and on the test cohort."""
+    rows = []
+    for encoder in get_args(Encoder):
+        for configuration in get_args(Configuration):
+            variant = Variant(encoder, configuration)
+            model = study.models.get(variant)
+            rows.append(_both_parts(variant.label, model.folds if model else None, paper.TABLE_3[variant.id]))
+    return ResultTable(
+        id="table-3",
+        title="Table 3: encoders and configurations, each an ensemble over NCCT, CTA and BOTH",
+        columns=_both_parts_columns(),
+        rows=tuple(rows),
+        note=f"{_MEAN_SD} {_NOT_TRAINED if study.protocol.narrowed else ''}".strip(),
+    )
+
+
+def table_4(study: Study) -> ResultTable:
+    """Models A, B and C."""
+    found, rows = study.ablation, []
+    for letter, printed in paper.TABLE_4.items():
+        folds = found.models[letter].folds if found else None
+        rows.append(_both_parts(f"model {letter}", folds, printed))
+    return ResultTable(
+        id="table-4",
+        title="Table 4: fewer clinical columns, and more patients",
+        columns=_both_parts_columns(),
+        rows=tuple(rows),
+        note=_ablation_note(found) if found else "No network with DAFT was trained.",
+    )
+
+
+def vote_table(study: Study) -> ResultTable:
+    """The majority over the folds on the test cohort, for models A, B and C."""
+    rows = [
+        Row(
+            name="model A, mean over the folds",
+            entries=_score_entries(study.ablation.a.folds if study.ablation else None, "test", paper.TABLE_4["A"][1]),
+        )
+    ]
+    for letter in paper.TABLE_4:
+        printed = paper.MAJORITY_VOTE if letter == "A" else ("", "", "", "")
+        rows.append(Row(name=f"model {letter}, majority of the folds", entries=_vote_entries(study, letter, printed)))
+    return ResultTable(
+        id="majority-vote",
+        title="Section 3.2: majority vote over the folds, test cohort",
+        columns=paper.SCORES,
+        rows=tuple(rows),
+        note="AUC of the vote: of the mean probability over the folds, with DeLong's 95 % interval. A case is called "
+        "positive by more than half of the folds; a tie is negative.",
+    )
+
+
+def reachable_table(study: Study) -> ResultTable:
+    """The AUC that any model could reach on phantoms, and what share of it this run's models have."""
+    reachable = study.cohort.ready.reachable_auc
+    rows = [
+        Row(name=name, entries=(_interval(found), _number(reachable.get(seen)), _number(share)))
+        for seen, name, found, share in reached(study)
+    ]
+    return ResultTable(
+        id="reachable",
+        title="AUC beside the best that any model can reach on these phantoms",
+        columns=("test AUC", "reachable", "share of it"),
+        rows=tuple(rows),
+        note="Test cohort, mean probability over the folds, DeLong's 95 % interval. The reachable AUC is that of all "
+        "the phantoms' patients, by what is seen; a small test cohort can lie above it by chance.",
+    )
+
+
+def reached(study: Study) -> list[tuple[str, str, AucInterval, float | None]]:
+    """For what is seen (images, table, both): the model's name, its pooled test AUC and its share of the reachable."""
+    seen: list[tuple[str, str, Folds]] = [("table", "table: regression on all columns", study.clinical["all-clinical"])]
+    if study.images_alone:
+        plain = study.images_alone
+        seen.insert(0, ("images", f"images: {plain.label}", study.models[plain].folds))
+    if study.ablation:
+        seen.append(("both", f"both: {study.ablation.a.spec.variant.label}", study.ablation.a.folds))
+    found = []
+    for kind, name, folds in seen:
+        interval, best = pooled_interval(folds, "test"), study.cohort.ready.reachable_auc.get(kind)
+        found.append((kind, name, interval, interval.auc / best if best else None))
+    return found
+
+
+def _score_entries(folds: Folds | None, part: Part, printed: Sequence[str]) -> tuple[Entry, ...]:
+    found: Mapping[str, MeanSd | None] = summary(folds, part) if folds else dict.fromkeys(_SCORES)
+    return tuple(mean_sd_entry(found[name], text, digits=2) for name, text in zip(_SCORES, printed, strict=True))
+
+
+def _both_parts(name: str, folds: Folds | None, printed: Sequence[Sequence[str]]) -> Row:
+    validation, test = printed
+    return Row(name=name, entries=_score_entries(folds, "validation", validation) + _score_entries(folds, "test", test))
+
+
+def _both_parts_columns() -> tuple[str, ...]:
+    return tuple(f"{part} {score}" for part in ("validation", "test") for score in paper.SCORES)
+
+
+def _vote_entries(study: Study, letter: str, printed: Sequence[str]) -> tuple[Entry, ...]:
+    if not study.ablation:
+        return tuple(Entry(paper=text) for text in printed)
+    vote, labels = study.ablation.vote(letter), study.ablation.a.folds[0].test_labels
+    auc = delong_interval(vote.mean_probability, labels)
+    # Any share above one half is at or above this.
+    scores = prediction_scores(vote.vote_share, labels, threshold=Threshold(0.5 + 1e-6, 0.0))
+    rates = (scores.f1, scores.sensitivity, scores.specificity)
+    return (
+        interval_entry(auc.auc, auc.low, auc.high, printed[0], digits=2),
+        *(Entry(here=f"{rate:.2f}", paper=text, value=rate) for rate, text in zip(rates, printed[1:], strict=True)),
+    )
+
+
+def _ablation_note(found: AblationStudy) -> str:
+    return (
+        f"Model A: {found.a.spec.variant.label}, the best with DAFT in validation. Model B goes without "
+        f"{', '.join(found.removed_from_b)}. Model C sees {', '.join(found.c.spec.columns)} and gains "
+        f"{len(found.recovered)} development cases (the paper: {paper.RECOVERED}). All have the same test cohort."
+    )
+
+
+def _interval(found: AucInterval) -> Entry:
+    return interval_entry(found.auc, found.low, found.high)
+
+
+def _number(value: float | None) -> Entry:
+    return Entry() if value is None else Entry(here=f"{value:.3f}", value=value)
