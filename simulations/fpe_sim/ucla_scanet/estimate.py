@@ -3,6 +3,7 @@
 from fpe_core.config.loader import load_site
 from fpe_core.config.study import ModelPlan
 from fpe_core.data.case_table import read_site_table
+from fpe_sim.cohorts.paper import num_cases
 from fpe_sim.kinds import Estimate
 from fpe_sim.rates import (
     phantom_bytes,
@@ -26,7 +27,7 @@ def estimate(protocol: UclaScanet, context: RunContext) -> Estimate:
         CaseTableInvalid: the site's table cannot be read.
     """
     phantoms = protocol.site is None
-    eligible = max(12, round(protocol.dials.scale * ELIGIBLE)) if phantoms else _rows(protocol)
+    eligible = num_cases("ucla-scanet", protocol.dials.scale) if phantoms else _rows(protocol)
     setting, folds = protocol.setting, protocol.cross_validation
     num_trainings = len(NETWORKS) * folds.folds
     seconds = preprocessing_seconds(setting.recipe, eligible, context.jobs)

@@ -65,7 +65,7 @@ def draw_aucs(outcome: ScanetOutcome) -> Figure:
         axes.axvline(0.5, color=MUTED, linewidth=1, linestyle=(0, (1, 2)), label="guessing")
         axes.set_yticks(range(len(names)), list(reversed(names)))
         axes.set(xlim=(0, 1), ylim=(-0.6, len(names) - 0.4), xlabel="ROC-AUC")
-        axes.legend(loc="lower left", fontsize=8)
+        axes.legend(loc="upper left", fontsize=8)
     return figure
 
 

@@ -89,12 +89,21 @@ def _departures(protocol: UclaScanet, outcome: ScanetOutcome) -> tuple[str, ...]
 def _compared(one: ModelComparison) -> str:
     over, together = one.over_folds, one.pooled
     paper = TABLE_1[one.first]["auc"].mean - TABLE_1[one.second]["auc"].mean
-    told = "no difference is shown" if over.low <= 0 <= over.high else "the folds show a difference"
     return (
         f"{one.first} − {one.second}: {over.mean:+.3f} in AUC (95 % CI {over.low:+.3f} to {over.high:+.3f}, paired t "
         f"over folds); pooled {together.difference:+.3f} ({together.low:+.3f} to {together.high:+.3f}, DeLong): "
-        f"{told}. In the paper {paper:+.3f}."
+        f"{_shown(one)}. In the paper {paper:+.3f}."
     )
+
+
+def _shown(one: ModelComparison) -> str:
+    """What the two intervals say together."""
+    by_folds, by_cases = (not found.low <= 0 <= found.high for found in (one.over_folds, one.pooled))
+    if by_folds and by_cases:
+        return "both show a difference"
+    if by_folds or by_cases:
+        return f"a difference is shown {'over folds' if by_folds else 'pooled'} only, so it is doubtful"
+    return "no difference is shown"
 
 
 def _order(outcome: ScanetOutcome) -> str:
@@ -109,12 +118,13 @@ def _short(value: MeanSd) -> str:
 
 
 def _against_best(outcome: ScanetOutcome, best: float) -> str:
-    shares = ", ".join(
-        f"{model} {outcome.auc(model).mean / best:.0%} ({above_chance(outcome.auc(model).mean, best):.0%} of what lies "
-        "above chance)"
-        for model in MODELS
-    )
-    return f"The images allow an AUC of {best:.3f}. Of it the models reach: {shares}."
+    shares = ", ".join(f"{model} {_share(outcome.auc(model).mean, best)}" for model in outcome.order())
+    return f"The phantoms' images allow an AUC of {best:.3f}. By their mean AUC the models reach of it: {shares}."
+
+
+def _share(auc: float, best: float) -> str:
+    gained = above_chance(auc, best)
+    return f"{auc / best:.0%} ({f'{gained:.0%} of what lies above chance' if gained > 0 else 'nothing above chance'})"
 
 
 def _inclusion(outcome: ScanetOutcome) -> str:

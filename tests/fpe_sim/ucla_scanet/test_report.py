@@ -74,6 +74,14 @@ def test_sentences_follow_the_numbers_in_both_directions(make_outcome: MakeOutco
     assert "0.7732 ± 0.039" in findings(as_paper)[0]
 
 
+def test_a_difference_is_called_shown_where_both_tests_show_it(make_outcome: MakeOutcome) -> None:
+    """Skill that is the same in both folds has a paired t without any spread."""
+    clear, none = findings(make_outcome((0.0, -0.3, 0.6))), findings(make_outcome((0.0, 0.6, 0.6)))
+    assert "both show a difference" in clear[1]
+    assert "no difference is shown" in none[1]
+    assert "nothing above chance" in " ".join(clear)
+
+
 def test_what_was_chosen_and_what_differs_is_said(protocol: UclaScanet, make_outcome: MakeOutcome) -> None:
     said = " ".join(discrepancies(protocol, make_outcome()))
     assert "number of folds; here there are 2" in said

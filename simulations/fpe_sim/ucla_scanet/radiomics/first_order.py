@@ -28,6 +28,7 @@ def first_order(values: NDArray[np.float32]) -> dict[str, float]:
         "standard deviation": spread,
         "skewness": 0.0 if even else float(stats.skew(exact)),
         "kurtosis": 0.0 if even else float(stats.kurtosis(exact)),
+        "maximum": float(exact.max()),
         **{f"percentile {number}": value for number, value in percentiles.items()},
         "interquartile range": float(three_quarters - quarter),
         "mean absolute deviation": float(np.abs(exact - exact.mean()).mean()),

@@ -64,5 +64,5 @@ def test_a_dark_side_shows_against_the_other(territories: Territories) -> None:
     assert features["ncct · against other side · mean"] == pytest.approx(-0.1, abs=0.01)
     assert features["ncct · against other side · standard deviation"] == pytest.approx(0, abs=0.01)
     assert features["cta · occluded side · mean"] == pytest.approx(0.4, abs=0.01)
-    assert len(features) == 2 * 3 * 29
+    assert len(features) == 2 * 3 * 30
     assert np.isfinite(list(features.values())).all()

@@ -104,6 +104,7 @@ def test_first_order_by_hand() -> None:
     found = first_order(values)
     assert found["mean"] == pytest.approx(0.4375)
     assert found["standard deviation"] == pytest.approx(np.sqrt(np.mean((values - 0.4375) ** 2)))
+    assert found["maximum"] == 1
     assert found["percentile 50"] == pytest.approx(0.375)
     assert found["interquartile range"] == pytest.approx(0.4375)
     assert found["mean square"] == pytest.approx((0.0625 + 0.25 + 1) / 4)
