@@ -1,7 +1,6 @@
 """The multi-site comparison from its YAML to its results."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -9,7 +8,6 @@ from importlib.metadata import version
 from fpe_core.config.loader import load_site
 from fpe_core.data.case_table import read_site_table
 from fpe_core.errors import NotEnoughCases
-from fpe_core.files import write_atomic
 from fpe_core.seeds import derive_seed
 from fpe_core.training.device import choose_device
 from fpe_sim.console import say
@@ -24,6 +22,7 @@ from fpe_sim.federated.tables import tables
 from fpe_sim.hospital import reachable_auc
 from fpe_sim.protocol_results import CohortFacts, ProtocolResults
 from fpe_sim.run_context import RunContext
+from fpe_sim.stages import stage_seconds, timed
 from fpe_sim.virtual_site import session_of
 
 _LIBRARIES = ("fpe-federation", "flwr", "ray", "torch", "numpy", "scipy")
@@ -40,20 +39,18 @@ def run(protocol: FederatedProtocol, context: RunContext) -> ProtocolResults:
     Raises:
         FpeError: a hospital's files are wrong, a study failed, or no held-out AUC came of any of them.
     """
-    context.folder.mkdir(parents=True, exist_ok=True)
-    clock = _Clock(context)
-    groups = ready_groups(protocol, context)
-    clock.lap("cohorts")
-    chains = planned_studies(protocol, groups, context)
-    run_studies(chains, context)
-    clock.lap("studies")
-    scores = site_aucs(chains)
+    with timed(context.folder, "cohorts"):
+        groups = ready_groups(protocol, context)
+    with timed(context.folder, "studies"):
+        chains = planned_studies(protocol, groups, context)
+        run_studies(chains, context)
+    with timed(context.folder, "scores"):
+        scores = site_aucs(chains)
     if not any(score.arm == "federated" and score.auc is not None for score in scores):
         raise NotEnoughCases(
             "no site has held-out cases of both classes", hint="raise hospitals.cases_per_site or study.split.test"
         )
     comparison = compare(scores, seed=derive_seed(protocol.seed, "bootstrap"))
-    clock.lap("scores")
     reachable = None if protocol.hospitals.site_files else _reachable(groups)
     studies = [study for chain in chains for study in chain]
     figures = draw_figures(comparison, studies, reachable, context.figures)
@@ -70,7 +67,7 @@ def run(protocol: FederatedProtocol, context: RunContext) -> ProtocolResults:
         seed=protocol.seed,
         device=str(choose_device(context.device)),
         software={name: version(name) for name in _LIBRARIES},
-        seconds=clock.seconds,
+        seconds=stage_seconds(context.folder),
         cohorts=cohorts,
         findings=findings(comparison, reachable),
         numbers=_numbers(protocol, comparison, reachable, cohorts, studies),
@@ -78,22 +75,6 @@ def run(protocol: FederatedProtocol, context: RunContext) -> ProtocolResults:
         figures=figures,
         discrepancies=_DEPARTURES,
     )
-
-
-class _Clock:
-    """Wall time of each stage, summed over the parts of a run that was interrupted."""
-
-    def __init__(self, context: RunContext) -> None:
-        self._path = context.folder / "seconds.json"
-        self.seconds: dict[str, float] = json.loads(self._path.read_text()) if self._path.is_file() else {}
-        self._since = time.monotonic()
-
-    def lap(self, name: str) -> None:
-        """The stage `name` ends now."""
-        now = time.monotonic()
-        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
-        self._since = now
-        write_atomic(self._path, json.dumps(self.seconds).encode())
 
 
 def _reachable(groups: Sequence[Group]) -> float:

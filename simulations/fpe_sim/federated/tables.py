@@ -20,7 +20,9 @@ _INTERVAL = "Intervals are 95 % of the mean over seeds (Student's t)"
 
 def tables(comparison: Comparison) -> tuple[ResultTable, ...]:
     """All tables of a report."""
-    made = [_arms(comparison), _differences(comparison)]
+    made = [_arms(comparison)]
+    if comparison.differences:
+        made.append(_differences(comparison))
     if comparison.left_out:
         made.append(_left_out(comparison))
     return (*made, _sites(comparison))

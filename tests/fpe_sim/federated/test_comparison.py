@@ -118,5 +118,5 @@ def test_arms_that_were_not_run_are_not_shown() -> None:
     found = compare(scores(federated=FEDERATED), seed=1)
     assert list(found.arms) == arms
     assert (found.differences, found.share, found.left_out, found.left_out_difference) == ({}, None, {}, None)
-    assert [table.id for table in tables(found)] == ["auc-by-arm", "differences", "auc-by-site"]
+    assert [table.id for table in tables(found)] == ["auc-by-arm", "auc-by-site"]
     assert findings(found, 0.87)
