@@ -21,9 +21,9 @@ _SMALL = (
     "than the paper's."
 )
 _PHANTOMS = (
-    "In phantoms of both hospitals an outcome follows from the same findings in the images. What differs between them "
-    "is who comes (age, core, occlusion sites, share of the outcome), not how an occlusion behaves or how it is "
-    "treated. A real model may lose more on the way."
+    "In phantoms of both hospitals an outcome follows from the same findings with the same weights. What differs is "
+    "the scanner (noise, contrast, slices, tilt), who comes (age, severity), and how many have the outcome; not how an "
+    "occlusion behaves or is treated. A real model may lose more on the way."
 )
 
 

@@ -1,14 +1,14 @@
 """What an external validation would take."""
 
 from fpe_sim import rates
-from fpe_sim.cohorts.flows import FLOWS
+from fpe_sim.cohorts.flows import FLOWS, scaled
 from fpe_sim.external_validation.pairs import HOSPITALS, PAPER_COHORTS, HospitalName
 from fpe_sim.external_validation.protocol import ExternalValidationProtocol
 from fpe_sim.kinds import Estimate
 from fpe_sim.run_context import RunContext
 
 _DEVELOPMENT_SHARE = 0.8
-"""Of a cohort, about: the rest is its home test cohort."""
+"""Of the included cases, about: the rest is the home test cohort."""
 
 
 def estimate(protocol: ExternalValidationProtocol, context: RunContext) -> Estimate:
@@ -55,5 +55,6 @@ def _training_seconds(protocol: ExternalValidationProtocol, context: RunContext)
 
 def _cases_of_an_epoch(protocol: ExternalValidationProtocol, home: HospitalName) -> int:
     """Training cases summed over the folds."""
-    cases = FLOWS[PAPER_COHORTS[home]].num_cases(protocol.dials.scale)
-    return round((protocol.hospital(home).num_folds - 1) * _DEVELOPMENT_SHARE * cases)
+    parts = FLOWS[PAPER_COHORTS[home]].parts
+    included = sum(sum(scaled(part, protocol.dials.scale).values()) for part in parts)
+    return round((protocol.hospital(home).num_folds - 1) * _DEVELOPMENT_SHARE * included)

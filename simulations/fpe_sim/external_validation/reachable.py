@@ -8,7 +8,6 @@ from fpe_sim.external_validation.pairs import HospitalName
 
 Reachable = Mapping[tuple[HospitalName, Task], float]
 """Best AUC that images allow at a hospital, by outcome."""
-_OWN_TASK: Mapping[HospitalName, Task] = {"ucla": "fpe", "vdh": "rlvo"}
 
 
 def reachable_from_images(
@@ -16,8 +15,8 @@ def reachable_from_images(
 ) -> dict[tuple[HospitalName, Task], float]:
     """The best AUC that any model of the images can reach, where a phantom cohort states it; nothing for real ones."""
     return {
-        (hospital, label): cohort.reachable_auc["images"]
+        (hospital, label): cohort.reachable_auc_by_task[label]["images"]
         for hospital, cohort in cohorts.items()
         for label in labels
-        if label == _OWN_TASK[hospital] and "images" in cohort.reachable_auc
+        if label in cohort.reachable_auc_by_task
     }
