@@ -2,6 +2,7 @@
 
 from fpe_core.evaluation.delong import delong_interval
 from fpe_core.training.device import choose_device
+from fpe_sim.cohorts.table_one import vdh_table_one
 from fpe_sim.protocol_results import ProtocolResults
 from fpe_sim.run_context import RunContext
 from fpe_sim.run_record import software_versions
@@ -13,7 +14,6 @@ from fpe_sim.vdh_rlvo.findings import departures, findings
 from fpe_sim.vdh_rlvo.judged import mean_auc
 from fpe_sim.vdh_rlvo.networks import TASK
 from fpe_sim.vdh_rlvo.study import Study
-from fpe_sim.vdh_rlvo.table_one import table_one_parts
 from fpe_sim.vdh_rlvo.tables import reached, score_tables
 from fpe_sim.vdh_rlvo.tables_cases import case_tables, flow_table
 from fpe_sim.vdh_rlvo.tables_columns import column_tables
@@ -22,7 +22,7 @@ from fpe_sim.vdh_rlvo.tables_columns import column_tables
 def results_of(study: Study, context: RunContext) -> ProtocolResults:
     """Tables, figures, findings and numbers; figures are written."""
     protocol, ready = study.protocol, study.cohort.ready
-    first, contradictions = table_one_parts(study.cohort.division)
+    division = study.cohort.division
     return ProtocolResults(
         protocol=protocol.name,
         kind=protocol.kind,
@@ -39,10 +39,11 @@ def results_of(study: Study, context: RunContext) -> ProtocolResults:
         findings=findings(study),
         numbers=numbers(study),
         tables=(
-            first, flow_table(study), *score_tables(study), *column_tables(study), *case_tables(study),
+            vdh_table_one(division.development, division.test), flow_table(study), *score_tables(study),
+            *column_tables(study), *case_tables(study),
         ),
         figures=written_figures(study, context),
-        discrepancies=(*contradictions, *departures(study)),
+        discrepancies=departures(study),
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def mcnemar_table(study: Study) -> ResultTable:
                 Entry(here=shown, paper=statistic, value=test.statistic),
                 Entry(here=f"p = {test.p_value:.3f}", paper=p_value, value=test.p_value),
             )
-        rows.append(Row(name=f"model {first} against {second}", entries=entries))
+        rows.append(Row(name=f"model {first} against model {second}", entries=entries))
     return ResultTable(
         id="mcnemar",
         title="Section 3.2: McNemar's test of the majority votes, test cohort",

@@ -32,7 +32,7 @@ def test_a_run_has_every_table_and_goes_on_from_what_is_there(
     results = run_on(cohort, protocol, context)
 
     assert [table.id for table in results.tables] == [
-        "table-1", "inclusion", "table-2", "table-3", "table-4", "majority-vote", "reachable", "daft-gain",
+        "table-1-vdh", "inclusion", "table-2", "table-3", "table-4", "majority-vote", "reachable", "daft-gain",
         "contributions", "odds-ratios", "mcnemar", "detection-by-cause", "subgroups",
     ]  # fmt: skip
     for table in results.tables:
