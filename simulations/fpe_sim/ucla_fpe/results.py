@@ -17,6 +17,7 @@ from fpe_sim.protocol_results import CohortFacts, ProtocolResults, ResultFigure,
 from fpe_sim.run_context import RunContext
 from fpe_sim.stages import stage_seconds
 from fpe_sim.ucla_fpe.cohorts import Cohorts
+from fpe_sim.ucla_fpe.demographics import demographics
 from fpe_sim.ucla_fpe.departures import departures
 from fpe_sim.ucla_fpe.figures import pretraining_figure, roc_caption
 from fpe_sim.ucla_fpe.findings import findings, numbers
@@ -86,6 +87,7 @@ def _tables(
     printed = CROSS_VALIDATION[modality]
     paper_gain = float(printed[SSL][0].split()[0]) - float(printed[BASE][0].split()[0])
     return (
+        demographics(protocol, who),
         flow_table(modality, who, made.num_scans, day),
         cross_validation_table(modality, measured, protocol.num_folds),
         prospective_table(modality, measured, len(who.test), day),
