@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fpe_client.console import words
 from fpe_server.progress import make_reporter
 from fpe_server.study_state import read_state
-from fpe_sim.run_record import current_clock
 
 EXIT_INTERRUPTED = 130
 _POLL_S = 0.5
@@ -38,32 +37,14 @@ def interruptible(go_on: str = "") -> Iterator[None]:
 
 @contextmanager
 def stage(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for one stage; yields the function to call with steps done and steps in all.
-
-    In a run of a protocol the time counts for the report, over all interruptions.
-    """
+    """A bar for one stage; yields the function to call with steps done and steps in all."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    clock = current_clock()
-    with timed(title), Progress(*columns, console=words()) as progress:
+    with Progress(*columns, console=words()) as progress:
         task = progress.add_task(title, total=None)
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-            if clock is not None:
-                clock.tick()
-
-        yield show
+        yield lambda done, total: progress.update(task, completed=done, total=total)
         if progress.tasks[0].total is None:
             # Nothing was left to do.
             progress.update(task, completed=1, total=1)
-
-
-@contextmanager
-def timed(title: str) -> Iterator[None]:
-    """Count the block's time as a stage of the run, for what shows a bar of its own; outside of a run do nothing."""
-    clock = current_clock()
-    with clock.timed(title) if clock is not None else nullcontext():
-        yield
 
 
 @contextmanager

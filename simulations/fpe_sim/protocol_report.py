@@ -19,7 +19,7 @@ from fpe_sim.run_record import RunRecord
 from fpe_sim.spans import span
 
 NOTHING = "–"
-_WIDE, _VERY_WIDE = 8, 14
+_WIDE, _VERY_WIDE = 6, 13
 IMAGES: Mapping[str, str] = {
     "small": "small: a coarse grid and a narrow network, for trials",
     "full": "full: the paper's grid and the published network",
@@ -136,7 +136,7 @@ def _jobs(record: RunRecord) -> str:
 
 
 def _cohort(facts: CohortFacts) -> CohortLine:
-    share = f" ({facts.num_positive / facts.num_included:.1%})" if facts.num_included else ""
+    share = f" ({facts.num_positive / facts.num_included:.1%})" if facts.num_positive else ""
     return CohortLine(
         name=facts.name,
         kind="phantoms" if facts.synthetic else "patients",

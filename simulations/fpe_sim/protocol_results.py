@@ -55,6 +55,7 @@ class ResultTable(_Document):
     columns: tuple[str, ...]
     """Heading of each entry."""
     rows: tuple[Row, ...]
+    """In the paper's order; those that only this run has come after them."""
     note: str = ""
     """What the reader has to know: which cases, which threshold, which interval."""
 
@@ -124,15 +125,17 @@ class ProtocolResults(_Document):
     software: dict[str, str] = Field(default_factory=dict)
     """Versions by name. `fpe-sim` writes those of the platform and its libraries; a kind adds others."""
     seconds: dict[str, float] = Field(default_factory=dict)
-    """Wall time of each stage, in this and earlier parts of the run. `fpe-sim` takes it from `console.stage`; a kind
-    adds what it timed itself."""
+    """Wall time of each stage, in this and earlier parts of the run, from `stages.timed`."""
     cohorts: tuple[CohortFacts, ...]
+    """Those that took part, unlabelled ones too."""
     findings: tuple[str, ...]
     """The answers in sentences, most important first, each with its interval."""
     numbers: dict[str, float]
     """Single numbers by name, for machines and for acceptance bands."""
     tables: tuple[ResultTable, ...]
+    """In the report's order."""
     figures: tuple[ResultFigure, ...]
+    """In the report's order."""
     discrepancies: tuple[str, ...] = ()
     """Where the papers contradict themselves, and where this run departs from them."""
 

@@ -29,9 +29,10 @@ def run_protocol(protocol: ProtocolBase, context: RunContext, asked: Request) ->
     with folder.held():
         folder.claim(protocol)
         if folder.finished() is None:
-            with recording(folder.record, asked=asked, context=context) as clock:
+            with recording(folder.record, asked=asked, context=context):
                 found = kind_named(protocol.kind).run(protocol, context)
-            save_protocol_results(_completed(found, clock.record), folder.results)
+            complete = found.model_copy(update={"software": {**software_versions(), **found.software}})
+            save_protocol_results(complete, folder.results)
         return _published(folder)
 
 
@@ -52,15 +53,6 @@ def _published(folder: ProtocolFolder) -> ProtocolResults:
     record = load_record(folder.record) or RunRecord(command=f"fpe-sim run {results.protocol} --out DIR")
     write_protocol_report(results, folder.content(), record, figures=folder.figures, path=folder.report)
     return results
-
-
-def _completed(results: ProtocolResults, record: RunRecord) -> ProtocolResults:
-    return results.model_copy(
-        update={
-            "software": {**software_versions(), **results.software},
-            "seconds": {**results.seconds, **record.stages},
-        }
-    )
 
 
 def protocol_headline(results: ProtocolResults, folder: ProtocolFolder) -> str:

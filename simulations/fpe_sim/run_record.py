@@ -1,17 +1,17 @@
-"""`run.json`: how a run was started, on what, and how long each stage took, over all its interruptions."""
+"""`run.json`: how a run was asked for, on what each of its parts ran, and for how long."""
 
 import os
 import platform
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from fpe_core.config.base import FrozenModel
 from fpe_core.errors import ResultsUnreadable
@@ -22,7 +22,7 @@ _LIBRARIES = (
     "fpe-federation", "torch", "monai", "flwr", "ray", "numpy", "scipy", "scikit-learn", "statsmodels", "SimpleITK",
     "antspyx", "nibabel", "matplotlib",
 )  # fmt: skip
-_SAVE_EVERY_S = 5.0
+_SAVE_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,6 @@ class RunRecord(FrozenModel):
     """Digest of the protocol's file and of what the command line replaced in it."""
     parts: tuple[RunPart, ...] = ()
     """The run's starts, in order."""
-    stages: dict[str, float] = Field(default_factory=dict)
-    """Wall time of each stage in seconds, over all parts."""
 
     @property
     def seconds(self) -> float:
@@ -91,63 +89,9 @@ def load_record(path: Path) -> RunRecord | None:
         ) from error
 
 
-class Clock:
-    """Notes a part's time and its stages' while they pass, so that a kill costs a few seconds of the account.
-
-    Args:
-        path: `run.json`.
-        record: what is known already.
-        part: the one that begins now.
-    """
-
-    def __init__(self, path: Path, record: RunRecord, part: RunPart) -> None:
-        self.path = path
-        self._record, self._part, self._stages = record, part, dict(record.stages)
-        self._started = self._saved = time.monotonic()
-        self._open: dict[str, float] = {}
-
-    @property
-    def record(self) -> RunRecord:
-        """The account up to this moment."""
-        now = time.monotonic()
-        stages = dict(self._stages)
-        for title, begun in self._open.items():
-            stages[title] = stages.get(title, 0.0) + now - begun
-        part = self._part.model_copy(update={"seconds": now - self._started})
-        return self._record.model_copy(update={"parts": (*self._record.parts, part), "stages": stages})
-
-    def save(self) -> None:
-        """Write the account."""
-        self._saved = time.monotonic()
-        write_atomic(self.path, (self.record.model_dump_json(indent=1) + "\n").encode())
-
-    def tick(self) -> None:
-        """Write the account if that was some time ago."""
-        if time.monotonic() - self._saved > _SAVE_EVERY_S:
-            self.save()
-
-    @contextmanager
-    def timed(self, title: str) -> Iterator[None]:
-        """Add the block's time to stage `title`, also where the block ends in an error."""
-        self._open[title] = time.monotonic()
-        try:
-            yield
-        finally:
-            self._stages[title] = self._stages.get(title, 0.0) + time.monotonic() - self._open.pop(title)
-            self.save()
-
-
-_current: ContextVar[Clock | None] = ContextVar("run clock", default=None)
-
-
-def current_clock() -> Clock | None:
-    """The clock of the run that this code is part of; None outside of one."""
-    return _current.get()
-
-
 @contextmanager
-def recording(path: Path, *, asked: Request, context: RunContext) -> Iterator[Clock]:
-    """Keep the account of one part of a run in `path`; `console.stage` adds its stages.
+def recording(path: Path, *, asked: Request, context: RunContext) -> Iterator[None]:
+    """Keep the account of one part of a run in `path` while the block runs, so that a kill costs seconds of it.
 
     Args:
         path: `run.json`; goes on with what is in it.
@@ -162,14 +106,26 @@ def recording(path: Path, *, asked: Request, context: RunContext) -> Iterator[Cl
         device=context.device,
         software=software_versions(),
     )
-    clock = Clock(path, record, part)
-    clock.save()
-    token = _current.set(clock)
+    begun, over = time.monotonic(), threading.Event()
+
+    def save() -> None:
+        now = part.model_copy(update={"seconds": round(time.monotonic() - begun, 1)})
+        parts = (*record.parts, now)
+        write_atomic(path, (record.model_copy(update={"parts": parts}).model_dump_json(indent=1) + "\n").encode())
+
+    def watch() -> None:
+        while not over.wait(_SAVE_EVERY_S):
+            save()
+
+    save()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     try:
-        yield clock
+        yield
     finally:
-        _current.reset(token)
-        clock.save()
+        over.set()
+        watcher.join()
+        save()
 
 
 def machine_name() -> str:

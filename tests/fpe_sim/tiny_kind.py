@@ -88,14 +88,21 @@ def run(protocol: TinyProtocol, context: RunContext) -> ProtocolResults:
         images=protocol.dials.images,
         seed=protocol.seed,
         device="cpu",
-        cohorts=(CohortFacts(name="phantoms-a", synthetic=True, num_eligible=cases, num_included=cases, num_positive=cases // 2),),
+        cohorts=(
+            CohortFacts(
+                name="phantoms-a", synthetic=True, num_eligible=cases, num_included=cases, num_positive=cases // 2
+            ),
+        ),
         findings=(f"The files are {protocol.work.steps} <in all>.",),
         numbers={"cases": cases, "steps": protocol.work.steps, "made": len(made)},
         tables=(
             ResultTable(
                 id="t1", title="Table 1", columns=("AUC", "files"),
                 rows=(
-                    Row(name="A, with comma", entries=(interval_entry(0.75, 0.7, 0.8, ".7505 (.0438)"), Entry(here="3", value=3.0))),
+                    Row(
+                        name="A, with comma",
+                        entries=(interval_entry(0.75, 0.7, 0.8, ".7505 (.0438)"), Entry(here="3", value=3.0)),
+                    ),
                     Row(name="B", entries=(Entry(paper=".8506 (.0712)"), Entry())),
                 ),
             ),
