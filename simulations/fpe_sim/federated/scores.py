@@ -1,9 +1,9 @@
 """Every arm's model on every site's held-out cases: same cases, same function, through the site's own session."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -56,7 +56,10 @@ def _scores(arm_study: ArmStudy) -> list[SiteAuc]:
     group, arm = arm_study.group, arm_study.arm
     members = (arm_study.left_out,) if arm_study.left_out else group.members
     found = _read_or_score(arm_study, members)
-    scores = [SiteAuc(group.seed_number, group.modality, member.site, arm, *found[member.site]) for member in members]
+    scores = [
+        SiteAuc(group.seed_number, group.modality, site, arm, score.auc, score.num_cases)
+        for site, score in found.items()
+    ]
     # A lone model stays at its site: the site scores it, by the same function, and tells the result.
     for site in arm_study.results.sites:
         alone = site.alone_test
@@ -65,21 +68,31 @@ def _scores(arm_study: ArmStudy) -> list[SiteAuc]:
     return scores
 
 
-_Scored = dict[str, tuple[float | None, int]]
-_SCORED = TypeAdapter(_Scored)
+class _Scored(NamedTuple):
+    """One site's score, and of which cases it is."""
+
+    digest: str
+    auc: float | None
+    num_cases: int
 
 
-def _read_or_score(arm_study: ArmStudy, members: Sequence[Member]) -> _Scored:
+_SCORED = TypeAdapter(dict[str, _Scored])
+
+
+def _read_or_score(arm_study: ArmStudy, members: Sequence[Member]) -> dict[str, _Scored]:
+    """Scores by site; a model is scored again where a site's cases are no longer those that it was scored on."""
     path = arm_study.study.run_folder / SCORES
     try:
         found = _SCORED.validate_json(path.read_bytes())
     except (OSError, ValidationError):
         found = {}
-    if set(found) != {member.site for member in members}:
-        model = arm_study.study.run_folder / "model.safetensors"
-        plan = arm_study.study.plan
-        found = {member.site: score_model(model, plan, session_of(member.site_file)) for member in members}
-        write_atomic(path, json.dumps(found).encode())
+    if {site: score.digest for site, score in found.items()} != {member.site: member.digest for member in members}:
+        model, plan = arm_study.study.run_folder / "model.safetensors", arm_study.study.plan
+        found = {
+            member.site: _Scored(member.digest, *score_model(model, plan, session_of(member.site_file)))
+            for member in members
+        }
+        write_atomic(path, _SCORED.dump_json(found))
     return found
 
 
