@@ -89,7 +89,7 @@ def draw_joint_latents(
         "nihss": mixed(0.8, core=(0.6, core)),
         "aspects": mixed(np.sqrt(1 - 0.7**2), core=(-0.7, core)),
         "hypoperfusion": hypoperfusion,
-        "slow_share": mixed(np.sqrt(1 - 0.65**2), tmax=(-0.65, hypoperfusion)),
+        "slow_share": mixed(np.sqrt(1 - 0.75**2), tmax=(-0.75, hypoperfusion)),
         "severe_share": mixed(np.sqrt(1 - 0.6**2), tmax=(0.6, hypoperfusion)),
         "low_flow": mixed(0.6, core=(0.8, core)),
         "access": normal(),

@@ -1,18 +1,21 @@
 """Draws the patients of a paper's cohort: latents, outcomes and table. No pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fpe_core.config.study import Task
+from fpe_core.data.case_row import CaseRow
 from fpe_core.data.phantoms.clinic import Cell
 from fpe_core.data.phantoms.joint import TASKS, draw_joint_latents, draw_outcomes
 from fpe_core.data.phantoms.latents import FloatArray
 from fpe_core.data.phantoms.outcomes import Fate, outcome_columns
 from fpe_core.seeds import derive_seed
+from fpe_sim.cohorts.agreement import comparisons
 from fpe_sim.cohorts.columns import cells_of_exclusion, clinical_columns, spread
 from fpe_sim.cohorts.flows import FLOWS, CohortFlow, Exclusion, Group, PaperCohort, Part, scaled
 from fpe_sim.cohorts.populations import Population
@@ -20,6 +23,7 @@ from fpe_sim.cohorts.populations import Population
 _POOL: Final = 24
 """Patients drawn for each that is wanted, so that every stratum is filled."""
 _LEAST_POOL: Final = 6000
+_MOST_DRAWS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -94,38 +98,80 @@ def draw_cohort(name: PaperCohort, *, seed: int, scale: float) -> list[Patient]:
 
 
 def _included(flow: CohortFlow, part: Part, strata: Mapping[str, int], rng: np.random.Generator) -> list[_Draft]:
-    """As many patients of each kind of outcome as wanted, from a pool of the population."""
-    pool = max(_LEAST_POOL, _POOL * sum(strata.values()))
-    population = part.population
-    latents = _latents(population, pool, rng)
-    outcomes = draw_outcomes(latents, population.links, rng)
-    fails = rng.random(pool) < population.fails
-    fates = [Fate.of(*(int(outcomes[task][at]) for task in TASKS), fails=bool(fails[at])) for at in range(pool)]
+    """As many patients of each kind of outcome as wanted; of a few such draws one that is like the paper's table 1.
+
+    The first draw is taken in which every printed number lies in the 99 % interval of what is drawn, else the one with
+    the fewest outside: with some hundred numbers every second or third draw has one outside by chance alone.
+    """
+    pool = _pool(flow, part, max(_LEAST_POOL, _POOL * sum(strata.values())), rng)
+    best: tuple[int, list[_Draft]] | None = None
+    for _ in range(_MOST_DRAWS):
+        drafts = _drawn(flow, part, strata, pool, rng)
+        outside = _num_outside(part, drafts)
+        if best is None or outside < best[0]:
+            best = (outside, drafts)
+        if not outside:
+            break
+    return best[1] if best else []
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Many patients of a population: latents, labels, fates, and the kind of each outcome."""
+
+    latents: Mapping[str, FloatArray]
+    labels: Mapping[Task, NDArray[np.int64]]
+    fates: list[Fate]
+    kinds: NDArray[np.str_]
+
+
+def _pool(flow: CohortFlow, part: Part, size: int, rng: np.random.Generator) -> _Pool:
+    latents = _latents(part.population, size, rng)
+    labels = draw_outcomes(latents, part.population.links, rng)
+    fails = rng.random(size) < part.population.fails
+    fates = [Fate.of(*(int(labels[task][at]) for task in TASKS), fails=bool(fails[at])) for at in range(size)]
     kinds = np.array(["any" if flow.stratum is None else flow.stratum(fate) for fate in fates])
-    chosen = [np.flatnonzero(kinds == kind)[:count] for kind, count in strata.items()]
-    places = np.concatenate(chosen)
+    return _Pool(latents, labels, fates, kinds)
+
+
+def _drawn(
+    flow: CohortFlow, part: Part, strata: Mapping[str, int], pool: _Pool, rng: np.random.Generator
+) -> list[_Draft]:
+    order = rng.permutation(len(pool.fates))
+    places = np.concatenate([order[pool.kinds[order] == kind][:count] for kind, count in strata.items()])
     # Both classes come as a steady stream, so that both have their share before and after any day.
-    positive = np.isin(kinds[places], list(flow.positive))
+    positive = np.isin(pool.kinds[places], list(flow.positive))
     when = np.empty(len(places))
     for value in (True, False):
         when[positive == value] = spread(int((positive == value).sum()), rng)
-    kept = {name: values[places] for name, values in latents.items()}
-    cells = clinical_columns(population, kept, rng)
-    drafts = []
+    latents = {name: values[places] for name, values in pool.latents.items()}
+    cells = clinical_columns(part.population, latents, rng)
+    drafts: list[_Draft] = []
     for row, at in enumerate(places):
         labelled = flow.stratum is not None
-        outcome = outcome_columns(fates[at], population.grades, rng) if labelled else {}
-        drafts.append(
-            _Draft(
-                part,
-                None,
-                {name: float(values[row]) for name, values in kept.items()},
-                {task: int(outcomes[task][at]) for task in TASKS} if labelled else {},
-                {**cells[row], **outcome},
-                float(when[row]),
-            )
-        )
+        outcome = outcome_columns(pool.fates[at], part.population.grades, rng) if labelled else {}
+        labels: dict[Task, int] = {task: int(pool.labels[task][at]) for task in TASKS} if labelled else {}
+        one = {name: float(values[row]) for name, values in latents.items()}
+        drafts.append(_Draft(part, None, one, labels, {**cells[row], **outcome}, float(when[row])))
     return drafts
+
+
+def _num_outside(part: Part, drafts: Sequence[_Draft]) -> int:
+    """Printed numbers that do not lie in the interval of what is drawn; those that cannot come out do not count."""
+    if part.printed is None:
+        return 0
+    table, everyone, refractory = part.printed
+    rows = [_row(draft.cells) for draft in drafts]
+    groups = {everyone: rows}
+    if refractory is not None:
+        groups[refractory] = [row for row, draft in zip(rows, drafts, strict=True) if draft.labels["rlvo"]]
+    return sum(not one.inside and not one.contradicted for one in comparisons(table, groups))
+
+
+def _row(cells: Mapping[str, Cell]) -> CaseRow:
+    """The cells as a row, without the checks of a file's."""
+    known: dict[str, Any] = {name: value for name, value in cells.items() if value != ""}
+    return CaseRow.model_construct(case_id="c", patient_id="p", images={}, **known)
 
 
 def _excluded(flow: CohortFlow, reason: Exclusion, count: int, rng: np.random.Generator) -> list[_Draft]:

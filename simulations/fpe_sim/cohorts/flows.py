@@ -14,6 +14,7 @@ from fpe_sim.cohorts.populations import (
     VDH_TEST,
     Population,
 )
+from fpe_sim.cohorts.printed import UCLA_TABLE_ONE, VDH_TABLE_ONE, PrintedTable
 
 PaperCohort = Literal["ucla-mr", "ucla-ct", "ucla-mr-unlabelled", "ucla-ct-unlabelled", "ucla-scanet", "vdh"]
 Group = Literal["development", "test"]
@@ -32,12 +33,15 @@ class Part:
         population: who they are.
         strata: how many there are of each kind of outcome, by `CohortFlow.stratum`.
         least: of each kind, at any scale, so that every fold has some.
+        printed: the paper's table 1, and its headings of all these patients and of the refractory occlusions among
+            them; None where there is none.
     """
 
     group: Group | None
     population: Population
     strata: Mapping[str, int]
     least: Mapping[str, int]
+    printed: tuple[PrintedTable, str, str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ FLOWS: Final[Mapping[PaperCohort, CohortFlow]] = {
             Part(
                 None, UCLA_MR,
                 {"failed": 28, "later 2b": 37, "later 2c-3": 20, "first 2b": 31, "first 2c-3": 36}, _UCLA_LEAST,
+                (UCLA_TABLE_ONE, "MR", None),
             ),
         ),
         stratum=_by_course_and_grade,
@@ -103,6 +108,7 @@ FLOWS: Final[Mapping[PaperCohort, CohortFlow]] = {
             Part(
                 None, UCLA_CT,
                 {"failed": 31, "later 2b": 37, "later 2c-3": 39, "first 2b": 31, "first 2c-3": 42}, _UCLA_LEAST,
+                (UCLA_TABLE_ONE, "CT", None),
             ),
         ),
         stratum=_by_course_and_grade,
@@ -132,9 +138,12 @@ FLOWS: Final[Mapping[PaperCohort, CohortFlow]] = {
         parts=(
             Part(
                 "development", VDH_DEVELOPMENT, {"icad": 39, "other": 38, "none": 404},
-                {"icad": 3, "other": 3, "none": 8},
+                {"icad": 3, "other": 3, "none": 8}, (VDH_TABLE_ONE, "training", "training, rLVO"),
             ),
-            Part("test", VDH_TEST, {"icad": 8, "other": 8, "none": 102}, {"icad": 1, "other": 1, "none": 4}),
+            Part(
+                "test", VDH_TEST, {"icad": 8, "other": 8, "none": 102}, {"icad": 1, "other": 1, "none": 4},
+                (VDH_TABLE_ONE, "test", "test, rLVO"),
+            ),
         ),
         stratum=_by_cause,
         positive=frozenset({"icad", "other"}),

@@ -74,7 +74,7 @@ _RECANALIZATION_CT: Final = {
     "atrial_fibrillation": 0.4, "access": 0.7,
 }  # fmt: skip
 _RLVO_CT: Final = {
-    "stenosis": 0.6, "clot_density": -0.4, "clot_length": 0.25, "collaterals": -0.25, "nihss": 0.2,
+    "stenosis": 0.6, "clot_density": -0.4, "clot_length": 0.25, "collaterals": -0.25, "nihss": 0.2, "age": -0.1,
     "atrial_fibrillation": -1.0, "dyslipidaemia": -0.6, "hypoperfusion": 0.3, "slow_share": 0.3, "access": -0.6,
 }  # fmt: skip
 _RLVO_MR: Final = _RLVO_CT | {"core": 0.5}
@@ -109,7 +109,8 @@ UCLA_MR: Final = Population(
         "age_years": normal(70.72, 16.11, 18, 104),
         "nihss": quartiles(1, 8, 15, 19, 36),
         "onset_to_image_min": (
-            (0.0, 40.0), (0.25, 123.0), (0.5, 167.0), (71 / 110, 270.0), (77 / 110, 360.0), (1.0, 1380.0),
+            (0.0, 40.0), (0.13, 101.0), (0.25, 123.0), (0.5, 167.0),
+            (71 / 110, 270.0), (77 / 110, 360.0), (1.0, 1380.0),
         ),
         "aspects": quartiles(3, 7, 8, 9, 10),
     },
@@ -133,7 +134,8 @@ UCLA_CT: Final = replace(
         "age_years": normal(72.13, 15.77, 18, 104),
         "nihss": quartiles(1, 11, 16, 21, 38),
         "onset_to_image_min": (
-            (0.0, 25.0), (0.25, 83.0), (0.5, 113.0), (97 / 142, 270.0), (108 / 142, 360.0), (1.0, 1380.0),
+            (0.0, 25.0), (0.25, 83.0), (0.34, 101.0), (0.5, 113.0),
+            (97 / 142, 270.0), (108 / 142, 360.0), (1.0, 1380.0),
         ),
     },
     links=_links("ct", fpe=-0.974, recanalization=-0.429, rlvo=-0.814),
