@@ -10,7 +10,7 @@ from torch import nn
 
 from fpe_core.config.recipe import recipe_named
 from fpe_core.evaluation.explain.daft import grad_cam_around_daft
-from fpe_core.evaluation.explain.overlay import Scene, draw_overlay
+from fpe_core.evaluation.explain.overlay import Scene, draw_overlay, most_attended
 from fpe_core.evaluation.explain.radar import draw_radar
 from fpe_core.evaluation.figures_roc import draw_mean_roc
 from fpe_core.evaluation.mean_roc import MeanRoc, mean_roc
@@ -141,4 +141,6 @@ def _around_daft(
     _, height_mm, width_mm = recipe_named(recipe).grid.spacing_zyx_mm
     scene = Scene(volumes["cta"], "CTA", pixel_mm=(height_mm, width_mm), vessels=volumes["vessels"] > 0.5)
     before, after = (part[0].float().cpu().numpy() for part in maps)
-    return draw_overlay(scene, {"before DAFT": before, "after DAFT": after}, title=f"Phantom: {words}")
+    # Without any attention in the case, its vessels say which slices are worth a look.
+    slices = None if before.any() or after.any() else most_attended([volumes["vessels"]])
+    return draw_overlay(scene, {"before DAFT": before, "after DAFT": after}, title=f"Phantom: {words}", slices=slices)

@@ -40,7 +40,7 @@ def departures(study: Study) -> tuple[str, ...]:
     if protocol.dials.images == "small":
         training, full = protocol.used_training, protocol.training
         own.append(
-            f"Small images: a grid of 64 × 80 × 64 voxels instead of 258 × 295 × 246, {training.local_epochs} epochs "
+            f"Small images: a grid of 64 × 80 × 64 voxels instead of 258 × 295 × 246, {_epochs(training.local_epochs)} "
             f"instead of {full.local_epochs}, learning rate {training.learning_rate:g} instead of "
             f"{full.learning_rate:g}: enough to run every step, not enough to learn what the images hold."
         )
@@ -55,6 +55,10 @@ def departures(study: Study) -> tuple[str, ...]:
             f"columns, so A is {study.ablation.a.spec.variant.label}."
         )
     return paper.DISCREPANCIES + tuple(own)
+
+
+def _epochs(number: int) -> str:
+    return "1 epoch" if number == 1 else f"{number} epochs"
 
 
 def _gain_sentence(gain: DaftGain) -> str:
@@ -128,15 +132,13 @@ def _columns_sentence(found: AblationStudy) -> str:
 
 
 def _reached_sentences(study: Study) -> list[str]:
-    sentences = []
-    for seen, _, interval, share in reached(study):
-        if share is not None:
-            best = study.cohort.ready.reachable_auc[seen]
-            sentences.append(
-                f"{_WORDS[seen]}: test AUC {interval.auc:.2f} ({interval.low:.2f} to {interval.high:.2f}), "
-                f"{100 * share:.0f} % of the {best:.2f} that any model can reach on these phantoms."
-            )
-    return sentences
+    return [
+        f"{_WORDS[one.seen]}: test AUC {one.test.auc:.2f} ({one.test.low:.2f} to {one.test.high:.2f}), "
+        f"{100 * one.share:.0f} % of the {one.reachable:.2f} that any model can reach on these phantoms; "
+        f"in validation {one.validation.auc:.2f} ({one.validation.low:.2f} to {one.validation.high:.2f})."
+        for one in reached(study)
+        if one.share is not None and one.reachable is not None
+    ]
 
 
 def _odds_sentence(odds: FoundOddsRatios) -> str:

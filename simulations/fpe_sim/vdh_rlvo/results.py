@@ -2,6 +2,7 @@
 
 from fpe_core.evaluation.delong import delong_interval
 from fpe_core.training.device import choose_device
+from fpe_sim.cohorts.discrepancies import vdh_discrepancies
 from fpe_sim.cohorts.table_one import vdh_table_one
 from fpe_sim.protocol_results import ProtocolResults
 from fpe_sim.run_context import RunContext
@@ -43,7 +44,7 @@ def results_of(study: Study, context: RunContext) -> ProtocolResults:
             *column_tables(study), *case_tables(study),
         ),
         figures=written_figures(study, context),
-        discrepancies=departures(study),
+        discrepancies=(*departures(study), *vdh_discrepancies()),
     )  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def numbers(study: Study) -> dict[str, float]:
         "num_networks": len(study.models) * len(study.protocol.inputs) * study.protocol.num_folds,
     }
     found |= {f"reachable_auc.{seen}": value for seen, value in study.cohort.ready.reachable_auc.items()}
-    found |= {f"share_of_reachable.{seen}": share for seen, _, _, share in reached(study) if share is not None}
+    found |= {f"share_of_reachable.{one.seen}": one.share for one in reached(study) if one.share is not None}
     for name, folds in study.clinical.items():
         found |= {f"auc.{part}.{name}": mean_auc(folds, part) for part in ("validation", "test")}
     for variant, model in study.models.items():

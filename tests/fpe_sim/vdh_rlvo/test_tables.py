@@ -102,8 +102,8 @@ def test_the_vote_is_scored_by_the_majority(study: Study) -> None:
 def test_the_share_of_the_reachable_auc(study: Study) -> None:
     rows = table_of(score_tables(study), "reachable")
     image = rows["images: EffB0"].entries
-    assert image[0].value is not None
-    assert image[2].value == pytest.approx(image[0].value / 0.7)
+    assert image[1].value is not None
+    assert image[3].value == pytest.approx(image[1].value / 0.7)
 
 
 def test_the_gain_stands_beside_the_difference_of_the_printed_means(study: Study) -> None:
