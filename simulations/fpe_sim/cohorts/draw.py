@@ -62,6 +62,7 @@ class _Draft:
     cells: dict[str, Cell]
     when: float
     """Share of the cohort's period before the treatment."""
+    occluded: bool = True
 
 
 def draw_cohort(name: PaperCohort, *, seed: int, scale: float) -> list[Patient]:
@@ -69,7 +70,7 @@ def draw_cohort(name: PaperCohort, *, seed: int, scale: float) -> list[Patient]:
 
     Args:
         name: of the paper's cohort.
-        seed: decides every draw.
+        seed: decides every draw, together with the cohort's name.
         scale: share of the paper's numbers.
     """
     flow = FLOWS[name]
@@ -91,6 +92,7 @@ def draw_cohort(name: PaperCohort, *, seed: int, scale: float) -> list[Patient]:
             exclusion=draft.exclusion,
             latents=draft.latents,
             labels=draft.labels,
+            occluded=draft.occluded,
             cells={"treatment_date": str(flow.first + timedelta(days=int(draft.when * days))), **draft.cells},
         )
         for number, draft in enumerate(drafts, start=1)
@@ -146,13 +148,16 @@ def _drawn(
         when[positive == value] = spread(int((positive == value).sum()), rng)
     latents = {name: values[places] for name, values in pool.latents.items()}
     cells = clinical_columns(part.population, latents, rng)
+    occluded = spread(len(places), rng) < part.population.occluded
     drafts: list[_Draft] = []
     for row, at in enumerate(places):
         labelled = flow.stratum is not None
         outcome = outcome_columns(pool.fates[at], part.population.grades, rng) if labelled else {}
         labels: dict[Task, int] = {task: int(pool.labels[task][at]) for task in TASKS} if labelled else {}
         one = {name: float(values[row]) for name, values in latents.items()}
-        drafts.append(_Draft(part, None, one, labels, {**cells[row], **outcome}, float(when[row])))
+        clot = {} if occluded[row] else {"occlusion_site": ""}
+        every = {**cells[row], **clot, **outcome}
+        drafts.append(_Draft(part, None, one, labels, every, float(when[row]), bool(occluded[row])))
     return drafts
 
 

@@ -8,7 +8,9 @@ from typing import Final, Literal
 from fpe_core.data.phantoms.outcomes import Fate
 from fpe_sim.cohorts.populations import (
     UCLA_CT,
+    UCLA_CT_UNLABELLED,
     UCLA_MR,
+    UCLA_MR_UNLABELLED,
     UCLA_SCANET,
     VDH_DEVELOPMENT,
     VDH_TEST,
@@ -117,11 +119,11 @@ FLOWS: Final[Mapping[PaperCohort, CohortFlow]] = {
         first=date(2014, 1, 1), last=date(2021, 12, 31),
     ),
     "ucla-mr-unlabelled": CohortFlow(
-        parts=(Part(None, UCLA_MR, {"any": 599}, _SCREENED),), stratum=None,
+        parts=(Part(None, UCLA_MR_UNLABELLED, {"any": 599}, _SCREENED),), stratum=None,
         first=date(2014, 1, 1), last=date(2021, 12, 31),
     ),
     "ucla-ct-unlabelled": CohortFlow(
-        parts=(Part(None, UCLA_CT, {"any": 475}, _SCREENED),), stratum=None,
+        parts=(Part(None, UCLA_CT_UNLABELLED, {"any": 475}, _SCREENED),), stratum=None,
         first=date(2014, 1, 1), last=date(2021, 12, 31),
     ),
     # 254 - 69 - 8 = 177 (MIDL 2022, section 2); outcomes "approximately balanced".

@@ -50,7 +50,6 @@ def make_phantom_cohort(
         jobs: processes side by side.
         progress: told about every finished case.
     """
-    seed = derive_seed(seed, "cohort", cohort)
     patients = draw_cohort(cohort, seed=seed, scale=scale)
     subjects = scanned(cohort, patients, seed=seed)
     scans = folder / "scans"

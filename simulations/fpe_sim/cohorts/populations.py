@@ -44,6 +44,7 @@ class Population:
         fails: of refractory occlusions that were no success in any sense, the share that failed by grade.
         grades: final grades by course.
         sites: share of each occlusion site.
+        occluded: share with an occluded vessel.
     """
 
     modality: Modality
@@ -53,6 +54,7 @@ class Population:
     fails: float
     grades: GradeCounts
     sites: Mapping[str, float]
+    occluded: float = 1.0
 
 
 # Coefficients per standard deviation of a latent, or 1 against 0. They are the same in every hospital of a modality:
@@ -144,6 +146,14 @@ UCLA_CT: Final = replace(
         "first": {"2b": 31, "2c": 21, "3": 21},
     },
 )  # fmt: skip
+_UNTREATED: Final = {
+    "age_years": normal(69, 18, 18, 104),
+    "nihss": quartiles(0, 3, 7, 15, 38),
+    "onset_to_image_min": quartiles(30, 180, 420, 900, 4000),
+}
+"""AJNR 2024 says only that these strokes were triaged to other treatment or lack clinical data: milder and later."""
+UCLA_MR_UNLABELLED: Final = replace(UCLA_MR, curves={**UCLA_MR.curves, **_UNTREATED}, occluded=0.6)
+UCLA_CT_UNLABELLED: Final = replace(UCLA_CT, curves={**UCLA_CT.curves, **_UNTREATED}, occluded=0.6)
 UCLA_SCANET: Final = replace(UCLA_CT, links=_links("ct", fpe=-0.94, recanalization=-0.254, rlvo=-0.815))
 """MIDL 2022 prints no table 1: the patients of the CT cohort, with outcomes that are about balanced."""
 VDH_DEVELOPMENT: Final = Population(
