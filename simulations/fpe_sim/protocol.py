@@ -41,14 +41,16 @@ class Check(FrozenModel):
     """How `fpe-sim reproduce-check` runs the protocol in a minute or two, and what has to come out."""
 
     set: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Settings by dotted key, as `--set` takes them."""
+    """Settings by dotted key, as `--set` takes them: text is read as YAML, so that "[a, b]" is a list."""
     bands: tuple[Band, ...]
     """Acceptance bands."""
 
     @property
     def overrides(self) -> tuple[str, ...]:
         """The settings as `--set` takes them."""
-        return tuple(f"{key}={json.dumps(value)}" for key, value in self.set.items())
+        return tuple(
+            f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in self.set.items()
+        )
 
 
 class ProtocolBase(FrozenModel):
