@@ -10,6 +10,7 @@ from fpe_core import __version__
 from fpe_core.evaluation.figures_roc import draw_mean_roc
 from fpe_core.training.device import choose_device
 from fpe_core.training.fold_store import FoldOutcome
+from fpe_sim.cohorts.discrepancies import ucla_discrepancies
 from fpe_sim.cohorts.ready import ReadyCohort
 from fpe_sim.figure_files import save_figure
 from fpe_sim.pretrained import Pretrained
@@ -76,7 +77,7 @@ def results_of(protocol: UclaFpe, context: RunContext, made: Run) -> ProtocolRes
         numbers=numbers(protocol.modality, measured, gain, who, reachable),
         tables=_tables(protocol, made, measured, gain),
         figures=_figures(context, made, measured),
-        discrepancies=(*CONTRADICTIONS[protocol.modality], *departures(protocol)),
+        discrepancies=(*ucla_discrepancies(), *CONTRADICTIONS[protocol.modality], *departures(protocol)),
     )
 
 
