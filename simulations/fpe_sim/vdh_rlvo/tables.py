@@ -28,8 +28,9 @@ _MEAN_SD: Final = (
 
 
 def score_tables(study: Study) -> list[ResultTable]:
-    """Tables 2, 3 and 4, the majority vote and the reachable AUC."""
-    return [table_2(study), table_3(study), table_4(study), vote_table(study), reachable_table(study)]
+    """Tables 2, 3 and 4, the majority vote and, of phantoms, the reachable AUC."""
+    tables = [table_2(study), table_3(study), table_4(study), vote_table(study)]
+    return [*tables, reachable_table(study)] if study.cohort.ready.reachable_auc else tables
 
 
 def table_2(study: Study) -> ResultTable:
@@ -148,8 +149,8 @@ def reachable_table(study: Study) -> ResultTable:
         columns=("validation AUC", "test AUC", "reachable", "test AUC by the reachable"),
         rows=tuple(rows),
         note="DeLong's 95 % interval; validation: out-of-fold predictions side by side; test: mean probability over "
-        "the folds. The reachable AUC is that of the development population, by what is seen; a small test cohort can lie "
-        "above it by chance, and the model of both was the best of several in validation.",
+        "the folds. The reachable AUC is that of the development population, by what is seen; a small test cohort can "
+        "lie above it by chance, and the model of both was the best of several in validation.",
     )
 
 

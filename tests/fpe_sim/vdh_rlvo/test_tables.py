@@ -1,5 +1,7 @@
 """Tables, sentences and numbers of a study made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from fpe_sim.vdh_rlvo.ablation import AblationStudy, best_variant
 from fpe_sim.vdh_rlvo.attribution import Attribution
 from fpe_sim.vdh_rlvo.baselines import clinical_folds, found_odds_ratios
 from fpe_sim.vdh_rlvo.cohort import StudyCohort, fold_numbers, labels_of, recovered, study_cohort
+from fpe_sim.vdh_rlvo.figures import shown_cases
 from fpe_sim.vdh_rlvo.findings import departures, findings
 from fpe_sim.vdh_rlvo.judged import Folds, judged_probabilities, majority_vote
 from fpe_sim.vdh_rlvo.networks import Variant, all_variants
@@ -160,6 +163,25 @@ def test_numbers_are_flat_and_finite(study: Study) -> None:
     assert found["auc.validation.efficientnet-b0-daft"] > found["auc.validation.efficientnet-b0-plain"]
     assert found["daft_gain.validation.efficientnet-b0-daft"] > 0
     assert np.isfinite(list(found.values())).all()
+
+
+def test_patients_have_no_reachable_auc(study: Study) -> None:
+    patients = replace(study.cohort.ready, reachable_auc={}, synthetic=False)
+    real = replace(study, cohort=replace(study.cohort, ready=patients))
+    assert "reachable" not in {table.id for table in score_tables(real)}
+    assert not any("reach" in one for one in findings(real))
+    assert not any(name.startswith("share_of_reachable") for name in numbers(real))
+
+
+def test_figure_3_shows_what_was_found_and_one_false_alarm(study: Study) -> None:
+    assert study.ablation is not None
+    vote, labels = study.ablation.vote("A"), labels_of(study.cohort.division.test)
+    shown = shown_cases(study.ablation)
+    assert 1 <= len(shown) <= 3
+    for words, case in shown:
+        assert (vote.positive[case], labels[case]) == {
+            "refractory and found": (True, 1), "refractory and missed": (False, 1), "false alarm": (True, 0),
+        }[words]  # fmt: skip
 
 
 def test_a_run_without_daft_has_all_tables_still(study: Study) -> None:
