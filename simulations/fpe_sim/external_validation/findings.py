@@ -67,13 +67,18 @@ def _set_numbers(scores: SetScores) -> dict[str, float]:
 def _overall(judged: Sequence[PairResult]) -> str:
     useful = [one for one in judged if one.away is not None and one.away.auc.low > 0.5]
     compared = [one.loss for one in judged if one.loss is not None]
+    begin = (
+        f"Away from home, {len(useful)} of {len(judged)} locked models tell the outcome better than chance (95 % "
+        "interval of the AUC above 0.5)."
+    )
+    if not compared:
+        return f"{begin} No home test cohort is large enough to compare with."
     lost = sum(loss.low > 0 for loss in compared)
     gained = sum(loss.high < 0 for loss in compared)
     undecided = len(compared) - lost - gained
     return (
-        f"Away from home, {len(useful)} of {len(judged)} locked models tell the outcome better than chance (95 % "
-        f"interval of the AUC above 0.5). Against the home test cohort {lost} of {len(compared)} lose AUC, {gained} "
-        f"gain, and for {undecided} the interval of the difference holds 0."
+        f"{begin} Against the home test cohort {lost} of {len(compared)} lose AUC, {gained} gain, and for {undecided} "
+        "the interval of the difference holds 0."
     )
 
 
@@ -86,7 +91,7 @@ def _travel(one: PairResult) -> str:
         f"cases: AUC {_auc(away)} on {away.num_cases} cases of {HOSPITAL_TITLES[pair.away]}"
     )
     if one.home is None or one.loss is None:
-        return f"{begin}. The home test cohort has too few cases of a class to compare with."
+        return f"{begin}. The home test cohort, or the other hospital, has too few cases of a class to compare them."
     return f"{begin}, {_auc(one.home)} on {one.home.num_cases} test cases at home: {_loss(one.loss)}."
 
 

@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike
 
 from fpe_core.data.case_row import CaseRow
 from fpe_core.data.labels import label_of
-from fpe_core.errors import NotEnoughCases
 from fpe_core.evaluation.cases import FloatArray
 from fpe_core.evaluation.comparison import AucComparison, compare_paired_aucs, compare_unpaired_aucs
 from fpe_core.evaluation.folds import MeanSd
@@ -21,6 +20,11 @@ from fpe_sim.external_validation.recalibration import recalibrated_in_the_large
 from fpe_sim.external_validation.scores import SetScores, fold_scores, set_scores
 
 FoldSummary = Mapping[str, MeanSd | None]
+LEAST_TO_COMPARE = 5
+"""Cases of each class in each set below which AUCs are not compared.
+
+DeLong's test takes an AUC's distribution for normal; with two cases against two it finds a difference in nothing.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +37,8 @@ class PairResult:
         num_development: cases that they were trained and validated on.
         home: on the home test cohort; None where it has fewer than two cases of a class.
         away: on all cases of the other hospital; None likewise.
-        recalibrated: the same cases after one intercept of their own hospital; None likewise.
-        loss: AUC at home minus AUC away; None where one of them is missing.
+        recalibrated: the same cases after one intercept fitted to them; None likewise.
+        loss: AUC at home minus AUC away; None where a class has fewer than `LEAST_TO_COMPARE` cases at one of them.
         validation_folds, home_folds, away_folds: mean (SD) of the single models, each at its own threshold.
     """
 
@@ -104,7 +108,7 @@ def pair_result(
         num_development=sum(len(fold.validation.labels) for fold in folds),
         home=home,
         away=away,
-        recalibrated=away and _recalibrated(away, visitors, lock, seed=derive_seed(seed, pair.name, "recalibration")),
+        recalibrated=away and scored("recalibrated", recalibrated_in_the_large(away.probabilities, labels), labels),
         loss=_loss(home, away),
         validation_folds=fold_scores(
             [(fold.validation.probabilities, fold.validation.labels) for fold in folds], thresholds
@@ -133,7 +137,7 @@ def local_comparison(
     tested = {row.case_id for row in hospital.test}
     at = [number for number, row in enumerate(hospital.rows) if row.case_id in tested]
     labels = labels_of(hospital.test, visitor)
-    if min(labels.sum(), len(labels) - labels.sum()) < 2:
+    if min(labels.sum(), len(labels) - labels.sum()) < LEAST_TO_COMPARE:
         return None
     difference = compare_paired_aucs(
         first=ensemble([fold.test.probabilities for fold in own]),
@@ -143,17 +147,8 @@ def local_comparison(
     return LocalComparison(visitor, len(labels), difference)
 
 
-def _recalibrated(away: SetScores, visitors: Participants, lock: Lock, *, seed: int) -> SetScores | None:
-    patients = [row.patient_id for row in visitors.rows]
-    try:
-        shifted = recalibrated_in_the_large(away.probabilities, away.labels, patients, seed=seed)
-    except NotEnoughCases:
-        return None
-    return set_scores(shifted, away.labels, threshold=lock.threshold, seed=seed)
-
-
 def _loss(home: SetScores | None, away: SetScores | None) -> AucComparison | None:
-    if home is None or away is None:
+    if home is None or away is None or min(home.fewest_of_a_class, away.fewest_of_a_class) < LEAST_TO_COMPARE:
         return None
     return compare_unpaired_aucs(
         first=home.probabilities, first_labels=home.labels, second=away.probabilities, second_labels=away.labels

@@ -66,6 +66,11 @@ class SetScores:
         """Those with the outcome."""
         return int(self.labels.sum())
 
+    @property
+    def fewest_of_a_class(self) -> int:
+        """Cases of the rarer class."""
+        return min(self.num_positive, self.num_cases - self.num_positive)
+
 
 def set_scores(probabilities: ArrayLike, labels: ArrayLike, *, threshold: float, seed: int) -> SetScores | None:
     """Score an ensemble; None where a class has fewer than two cases, of which nothing with an interval can be said.

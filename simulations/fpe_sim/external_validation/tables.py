@@ -8,7 +8,7 @@ from fpe_sim.external_validation.pairs import HOSPITAL_TITLES, Pair
 from fpe_sim.external_validation.paper import INTERNAL_RESULTS, NOTHING
 from fpe_sim.external_validation.participants import Participants, count_cases
 from fpe_sim.external_validation.reachable import Reachable
-from fpe_sim.external_validation.results import FoldSummary, LocalComparison, PairResult
+from fpe_sim.external_validation.results import LEAST_TO_COMPARE, FoldSummary, LocalComparison, PairResult
 from fpe_sim.external_validation.scores import NUM_BINS, Interval, SetScores
 from fpe_sim.protocol_results import Entry, ResultTable, Row, interval_entry, mean_sd_entry
 
@@ -57,7 +57,8 @@ def travel_table(results: Sequence[PairResult], reachable: Reachable) -> ResultT
         columns=columns,
         rows=tuple(Row(name=one.pair.title, entries=_travel(one, reachable)) for one in results),
         note="Home test and away: mean probability of the fold models, which were locked before; AUC with DeLong's "
-        "95 % interval; the loss by DeLong's test for different cases. Reachable: best AUC that any model can reach "
+        "95 % interval; the loss by DeLong's test for different cases, if each class has at least "
+        f"{LEAST_TO_COMPARE} cases at both. Reachable: best AUC that any model can reach "
         "from the images of that hospital's phantoms. " + _ORIENTATION,
     )
 
@@ -91,7 +92,7 @@ def operating_table(results: Sequence[PairResult]) -> ResultTable:
         rows=tuple(rows),
         note="The threshold is the mean of the folds' Youden thresholds, each from its own validation cases, and stays "
         "as it is everywhere. Wilson's 95 % intervals; F1 with a bootstrap interval. “Recalibrated”: all logits moved "
-        "by one intercept, fitted to other cases of the same hospital (cross-fitted by patient). " + _ORIENTATION,
+        "by one intercept, fitted to these same cases. " + _ORIENTATION,
     )
 
 
@@ -121,8 +122,8 @@ def calibration_table(results: Sequence[PairResult]) -> ResultTable:
         ),
         note="Ideal: slope 1, intercept 0, in the large 0 (below 0 the probabilities are too high), Brier skill above "
         f"0. ECE: expected calibration error over {NUM_BINS} bins of about equal size; it grows as cases get fewer, so "
-        "a small home test cohort looks worse than it is. Wald's 95 % intervals. A recalibration in the large moves "
-        "neither slope nor AUC but for the little that its cross-fitted parts differ.",
+        "a small home test cohort looks worse than it is. Wald's 95 % intervals. Recalibrated: one intercept is "
+        "fitted to these same cases, so that “in the large” is 0 by construction, and slope and AUC stay.",
     )
 
 
@@ -168,7 +169,8 @@ def local_table(locals_: Sequence[LocalComparison]) -> ResultTable:
         title="The visiting model beside the hospital's own, on the same test cases",
         columns=("test cases", "AUC, own", "AUC, visitor", "own − visitor", "p"),
         rows=tuple(Row(name=one.visitor.title, entries=_local(one)) for one in locals_),
-        note="Test cohort of the hospital that is visited: neither model has seen it. DeLong's paired test.",
+        note="Test cohort of the hospital that is visited: neither model has seen it. DeLong's paired test, if each "
+        f"class has at least {LEAST_TO_COMPARE} cases there.",
     )
 
 

@@ -44,7 +44,7 @@ def test_each_pair_has_its_own_seed(built_in: ExternalValidationProtocol) -> Non
 def test_the_check_is_a_valid_run(built_in: ExternalValidationProtocol) -> None:
     check = built_in.check
     assert check is not None
-    tiny = with_overrides(built_in, [f"{key}={value}" for key, value in check.set.items()])
+    tiny = with_overrides(built_in, check.overrides)
     assert tiny.dials.images == "small"
     assert len({band.number for band in check.bands}) == len(check.bands)
 

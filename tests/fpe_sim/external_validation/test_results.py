@@ -72,7 +72,8 @@ def test_an_intercept_of_the_new_hospital_repairs_a_shift(result: PairResult) ->
     assert before is not None
     assert after is not None
     assert before.calibration.in_the_large.high < -0.5
-    assert abs(after.calibration.in_the_large.value) < 0.1
+    assert abs(after.calibration.in_the_large.value) < 1e-6
+    assert after.auc == before.auc
     assert after.calibration_error < before.calibration_error
     # The probabilities were too high, and the threshold stays.
     assert after.sensitivity.value < before.sensitivity.value
@@ -96,6 +97,16 @@ def test_the_hospitals_own_model_stands_beside_the_visitor_on_the_same_cases(
     assert found.num_cases == 60
     difference = found.own_minus_visitor
     assert difference.second_auc == pytest.approx(1 - difference.first_auc)
+
+
+def test_a_handful_of_cases_is_not_compared(visitors: Participants, fold: Callable[..., FoldOutcome]) -> None:
+    few = ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0, 0, 0, 0, 1, 1])
+    found = pair_result(PAIR, lock(0.3), [fold(1, few, few)], visitors, [expit(AWAY_LOGITS)], seed=1)
+    assert found.home is not None
+    assert found.loss is None
+    assert "No home test cohort is large enough" in findings([found], [])[0]
+    small = Participants(visitors.flow, visitors.rows[6:], visitors.rows[:6], visitors.rows)
+    assert local_comparison([fold(1, few, few)], small, PAIR, [expit(AWAY_LOGITS)]) is None
 
 
 def test_tables_have_every_column_and_the_papers_own_numbers(result: PairResult, visitors: Participants) -> None:
