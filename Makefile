@@ -16,8 +16,10 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/fpe-sim demo --out demo
 
+# What starts whole federations runs by itself, one after the other; the rest on all cores, each file in one process.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not integration"
+	$(BIN)/python -m pytest -m integration
 
 lint: setup
 	$(BIN)/ruff check .
