@@ -59,8 +59,9 @@ def comparisons(table: PrintedTable, cases: Mapping[str, Sequence[CaseRow]]) -> 
         found
         for row in table.rows
         for (group, size), cell in zip(table.groups, row.cells, strict=True)
-        if cases.get(group)
-        for found in _compared(row, group, size, cell, values_of(row, cases[group]))
+        for values in [values_of(row, cases.get(group, ()))]
+        if len(values)
+        for found in _compared(row, group, size, cell, values)
     ]
 
 

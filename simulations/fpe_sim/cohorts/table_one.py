@@ -90,6 +90,8 @@ def _entry(cell: Printed, values: Values) -> Entry:
 def _p_value(row: PrintedRow, groups: Mapping[str, Sequence[CaseRow]]) -> float | None:
     """MR against CT, by the test that the row's kind asks for; None where one has too little to compare."""
     mr, ct = (values_of(row, groups[name]) for name in ("MR", "CT"))
+    if not len(mr) or not len(ct):
+        return None
     if isinstance(row.cells[0], Mean):
         return float(ttest_ind(mr, ct).pvalue)
     if not isinstance(row.cells[0], Share):

@@ -18,7 +18,6 @@ from fpe_sim.protocol_results import CohortFacts, ProtocolResults, ResultFigure,
 from fpe_sim.run_context import RunContext
 from fpe_sim.stages import stage_seconds
 from fpe_sim.ucla_fpe.cohorts import Cohorts
-from fpe_sim.ucla_fpe.demographics import demographics
 from fpe_sim.ucla_fpe.departures import departures
 from fpe_sim.ucla_fpe.figures import pretraining_figure, roc_caption
 from fpe_sim.ucla_fpe.findings import findings, numbers
@@ -43,12 +42,14 @@ class Run:
 
     Attributes:
         cohorts: patients and scans.
+        patients: table 1.
         folds: of each network, by its name.
         pretrained: what self-supervision gave.
         num_scans: scans that it saw.
     """
 
     cohorts: Cohorts
+    patients: ResultTable
     folds: Mapping[str, tuple[FoldOutcome, ...]]
     pretrained: Pretrained
     num_scans: int
@@ -88,7 +89,7 @@ def _tables(
     printed = CROSS_VALIDATION[modality]
     paper_gain = float(printed[SSL][0].split()[0]) - float(printed[BASE][0].split()[0])
     return (
-        demographics(protocol, who),
+        made.patients,
         flow_table(modality, who, made.num_scans, day),
         cross_validation_table(modality, measured, protocol.num_folds),
         prospective_table(modality, measured, len(who.test), day),

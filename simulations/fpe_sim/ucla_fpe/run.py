@@ -14,6 +14,7 @@ from fpe_sim.run_context import RunContext
 from fpe_sim.stages import timed
 from fpe_sim.trainings import Training, cross_validate_all, train_fold, unfinished_folds
 from fpe_sim.ucla_fpe.cohorts import Cohorts, ready_cohorts
+from fpe_sim.ucla_fpe.demographics import demographics
 from fpe_sim.ucla_fpe.models import SSL, candidates, plan_of
 from fpe_sim.ucla_fpe.participants import unlabelled_scans
 from fpe_sim.ucla_fpe.protocol import UclaFpe
@@ -37,6 +38,8 @@ def run_on(cohorts: Cohorts, protocol: UclaFpe, context: RunContext) -> Protocol
     Raises:
         FpeError: a training failed.
     """
+    # Before the trainings, so that a table that cannot be evaluated is told at once.
+    patients = demographics(protocol, cohorts.who)
     trainings = trainings_of(protocol, cohorts)
     pretraining = pretraining_of(protocol, cohorts)
     say(
@@ -47,7 +50,7 @@ def run_on(cohorts: Cohorts, protocol: UclaFpe, context: RunContext) -> Protocol
         pretrained = _pretrained(pretraining, [one for name, one in trainings.items() if name != SSL], context)
         trainings[SSL] = replace(trainings[SSL], start=pretrained.start(trainings[SSL].plan))
         folds = _cross_validated(trainings, context)
-    return results_of(protocol, context, Run(cohorts, folds, pretrained, len(pretraining.scans)))
+    return results_of(protocol, context, Run(cohorts, patients, folds, pretrained, len(pretraining.scans)))
 
 
 def trainings_of(protocol: UclaFpe, cohorts: Cohorts) -> dict[str, Training]:

@@ -10,7 +10,6 @@ import pytest
 from fpe_core.data.case_row import CaseRow
 from fpe_sim.cohorts.ready import ReadyCohort
 from fpe_sim.protocol import with_overrides
-from fpe_sim.protocol_results import ProtocolResults
 from fpe_sim.run_context import RunContext
 from fpe_sim.ucla_fpe.cohorts import Cohorts
 from fpe_sim.ucla_fpe.participants import participants
@@ -45,19 +44,17 @@ def cohorts(make_site: Callable[..., Path], make_row: Callable[..., CaseRow], pr
     return Cohorts(labelled, unlabelled, participants(labelled, protocol))
 
 
-def run_apart(*arguments: object) -> ProtocolResults:
-    """`run_on` in a process of its own, which takes with it what Ray leaves behind."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as apart:
-        return apart.submit(run_on, *arguments).result()
-
-
 @pytest.mark.integration
 def test_a_protocol_runs_to_its_end_and_is_read_the_second_time(
     cohorts: Cohorts, protocol: UclaFpe, tmp_path: Path
 ) -> None:
     tiny = with_overrides(protocol, TINY)
     context = RunContext(tmp_path / "run", jobs=2, device="cpu")
-    results = run_apart(cohorts, tiny, context)
+    # A process of its own takes with it what Ray leaves behind.
+    with ProcessPoolExecutor(1, get_context("spawn")) as apart:
+        results = apart.submit(run_on, cohorts, tiny, context).result()
+        trained = {path: path.stat().st_mtime_ns for path in context.trainings.rglob("*.safetensors")}
+        again = apart.submit(run_on, cohorts, tiny, context).result()
     assert results.synthetic
     assert results.numbers["num_development"] == 12
     assert results.numbers["num_test"] == 4
@@ -68,8 +65,6 @@ def test_a_protocol_runs_to_its_end_and_is_read_the_second_time(
     for figure in results.figures:
         assert (context.figures / f"{figure.id}.svg").is_file()
         assert (context.figures / f"{figure.id}.png").is_file()
-    trained = {path: path.stat().st_mtime_ns for path in context.trainings.rglob("*.safetensors")}
     assert len(trained) == 2 * 5 + 1
-    again = run_apart(cohorts, tiny, context)
     assert again.model_copy(update={"seconds": results.seconds}) == results
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
