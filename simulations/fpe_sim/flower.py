@@ -7,8 +7,9 @@ both of them runs server and Ray workers in one process tree. The Flower version
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 from flwr.app import Context, Message, RecordDict
@@ -18,10 +19,13 @@ from flwr.simulation.run_simulation import _run_simulation
 from flwr.supercore.telemetry import EventType
 
 from fpe_core.errors import FederationError
+from fpe_server.flower import NodeInfo, Run
+from fpe_sim.console import EXIT_INTERRUPTED
 from fpe_sim.virtual_site import WHO
 
 _WHO_TIMEOUT_S = 300.0
 _NODES_POLL_S = 0.1
+_LEAVE_S = 5.0
 
 
 def quiet_environment(home: Path) -> dict[str, str]:
@@ -63,11 +67,12 @@ def simulate(
     logging.getLogger("flwr").setLevel(logging.ERROR)
     server_app = ServerApp()
     raised: list[Exception] = []
+    over = Event()
 
     @server_app.main()
     def run(grid: Grid, _context: Context) -> None:
         try:
-            main(grid)
+            main(EndingGrid(grid, over))
         except Exception as error:
             # Flower would wrap it; the caller wants the error itself.
             raised.append(error)
@@ -85,11 +90,71 @@ def simulate(
                 "client_resources": {"num_cpus": 1, "num_gpus": gpus_per_site},
             },
         )
+    except KeyboardInterrupt:
+        _leave_soon()
+        raise
     except Exception:
         if not raised:
             raise
+    finally:
+        # After Ctrl-C the workers are gone, and the server's part would wait for their answers until its deadline.
+        over.set()
     if raised:
         raise raised[0]
+
+
+def _leave_soon() -> None:
+    """End this process, whatever its threads wait for: Flower's may wait for ever for an answer of Ray's, which is
+    gone by then. What has to be said and written until then takes less."""
+    timer = Timer(_LEAVE_S, os._exit, (EXIT_INTERRUPTED,))
+    timer.daemon = True
+    timer.start()
+
+
+class EndingGrid(Grid):
+    """Another grid, which no longer serves once the simulation is over.
+
+    Args:
+        grid: Flower's own.
+        over: set when the simulation is.
+    """
+
+    def __init__(self, grid: Grid, over: Event) -> None:
+        self._grid = grid
+        self._over = over
+
+    def set_run(self, run: Run) -> None:
+        self._open.set_run(run)
+
+    @property
+    def run(self) -> Run:
+        return self._open.run
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        return self._open.create_message(content, message_type, dst_node_id, group_id, ttl)
+
+    def get_node_ids(self) -> Iterable[int]:
+        return self._open.get_node_ids()
+
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        return self._open.get_nodes()
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        return self._open.push_messages(messages)
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        return self._open.pull_messages(message_ids)
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        return self._open.send_and_receive(messages, timeout=timeout)
+
+    @property
+    def _open(self) -> Grid:
+        if self._over.is_set():
+            raise FederationError("the simulation was broken off", hint="the same command goes on from here")
+        return self._grid
 
 
 def numbers_of_nodes(grid: Grid, num_sites: int) -> dict[int, int]:

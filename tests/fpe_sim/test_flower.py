@@ -9,7 +9,7 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from fpe_core.errors import FederationError
 from fpe_server.local_grid import LocalGrid
 from fpe_sim import flower
-from fpe_sim.flower import numbers_of_nodes, quiet_environment
+from fpe_sim.flower import EndingGrid, numbers_of_nodes, quiet_environment
 
 
 def numbered(number: int) -> object:
@@ -51,3 +51,13 @@ def test_nothing_phones_home(tmp_path: object) -> None:
     variables = quiet_environment(tmp_path)  # type: ignore[arg-type]
     assert variables["FLWR_TELEMETRY_ENABLED"] == variables["RAY_USAGE_STATS_ENABLED"] == "0"
     assert variables["FLWR_HOME"] == str(tmp_path)
+
+
+def test_a_simulation_that_is_broken_off_lets_nobody_wait() -> None:
+    over = threading.Event()
+    grid = EndingGrid(LocalGrid({"a": numbered(0)}), over)  # type: ignore[dict-item]
+    assert numbers_of_nodes(grid, 1) == {2: 0}
+    over.set()
+    for ask in (grid.get_nodes, grid.get_node_ids, lambda: grid.push_messages([]), lambda: grid.pull_messages([])):
+        with pytest.raises(FederationError, match="broken off"):
+            ask()
