@@ -105,7 +105,7 @@ def _other_p_values(table: PrintedTable) -> Iterator[str]:
         if computed is None or not row.p:
             continue
         printed = float(row.p.lstrip("<"))
-        agree = computed < printed if row.p.startswith("<") else 0.5 < computed / printed < 2
+        agree = computed < printed if row.p.startswith("<") else 0.95 < computed / printed < 1.05
         if not agree:
             yield f"{table.title}: {row.name}: the printed numbers give p = {computed:.4f}, printed is {row.p}."
 
