@@ -18,7 +18,7 @@ from tests.fpe_sim.cohorts.cohort_rows import population_rows
 )  # fmt: skip
 def test_outcomes_are_as_frequent_as_printed(population: Population, task: str, printed: float) -> None:
     rows = population_rows(population, 8000, 3)
-    assert np.mean([label_of(task, row) for row in rows]) == pytest.approx(printed, abs=0.012)  # type: ignore[arg-type]
+    assert np.mean([label_of(task, row) for row in rows]) == pytest.approx(printed, abs=0.018)  # type: ignore[arg-type]
 
 
 def test_odds_ratios_go_in_the_printed_directions() -> None:
