@@ -111,3 +111,10 @@ def test_patients_need_no_banner(made_up: ModuleType, figures: Path) -> None:
 def test_a_missing_figure_is_named(made_up: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ResultsUnreadable, match=r"roc\.svg: a figure of the results is missing"):
         render_protocol_report(made_up.made_up_results(), made_up.SETTINGS, made_up.RECORD, figures=tmp_path)
+
+
+def test_a_table_without_rows_says_so(made_up: ModuleType, figures: Path) -> None:
+    results = made_up.made_up_results()
+    empty = results.model_copy(update={"tables": (results.tables[0].model_copy(update={"rows": ()}),)})
+    text = render_protocol_report(empty, made_up.SETTINGS, made_up.RECORD, figures=figures)
+    assert "This run has no row for this table." in text
