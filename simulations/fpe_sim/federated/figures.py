@@ -89,7 +89,7 @@ def _interval(axes: Axes, place: float, found: OverSeeds, colour: str) -> None:
 def _by_site(comparison: Comparison, reachable: float | None) -> Figure:
     sites = comparison.sites
     arms = list(dict.fromkeys(arm for found in sites.values() for arm in found))
-    figure = Figure(figsize=(max(4.6, 1.6 + 0.9 * len(sites)), 3.8), layout="constrained")
+    figure = Figure(figsize=(max(5.6, 1.6 + 0.9 * len(sites)), 4.2), layout="constrained")
     axes = figure.add_subplot()
     for number, arm in enumerate(arms):
         own = [(place, found[arm]) for place, found in enumerate(sites.values()) if arm in found]
@@ -100,7 +100,7 @@ def _by_site(comparison: Comparison, reachable: float | None) -> Figure:
             fmt="o", color=_COLOUR[arm], markersize=5, elinewidth=1.2, label=ARM_NAMES[arm],
         )  # fmt: skip
     axes.set_xticks(range(len(sites)), [site for _, site in sites], rotation=30, ha="right")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure.legend(loc="outside lower center", ncols=len(arms) if len(sites) > 6 else 2)
     _finish(axes, reachable, "AUC")
     return figure
 

@@ -20,7 +20,7 @@ def _findings(comparison: Comparison, reachable: float | None) -> Iterator[str]:
         yield _share_sentence(comparison)
     gain = comparison.differences.get("federated-local")
     if gain is not None:
-        yield f"Federation {_changes(gain)} the held-out AUC of a site alone: {_difference(gain)}."
+        yield f"Federation {_changes(gain)} a site's held-out AUC, against learning alone: {_difference(gain)}."
     rest = comparison.differences.get("pooled-federated")
     if rest is not None:
         if rest.low is not None and rest.high is not None and rest.low <= 0 <= rest.high:
@@ -54,9 +54,13 @@ def _share_sentence(comparison: Comparison) -> str:
 def _difference(found: OverSeeds) -> str:
     if found.low is None or found.high is None:
         return f"{found.mean:+.3f} in a single seed"
-    p_value = "" if found.p_value is None else f", p {'< .001' if found.p_value < 0.001 else f'= {found.p_value:.3f}'}"
+    p_value = "" if found.p_value is None else f", p {_p_value(found.p_value)}"
     between = f"95 % interval {found.low:+.3f} to {found.high:+.3f} over {len(found.values)} seeds{p_value}"
     return f"{found.mean:+.3f} ({between})"
+
+
+def _p_value(p_value: float) -> str:
+    return "< .001" if p_value < 0.001 else f"= {p_value:.3f}"
 
 
 def _changes(found: OverSeeds) -> str:
@@ -83,7 +87,7 @@ def screen(comparison: Comparison, reachable: float | None) -> str:
         lines.append(f"  {'Reachable':<{width}}  {_bar(reachable)}  {reachable:.3f}")
     lines.append("")
     for name, found in comparison.differences.items():
-        p_value = "" if found.p_value is None else f"  p {found.p_value:.3f}"
+        p_value = "" if found.p_value is None else f"  p {_p_value(found.p_value)}"
         lines.append(f"  {DIFFERENCE_NAMES[name]:<{width}}  {_interval(found, sign='+')}{p_value}")
     if comparison.share is not None:
         share = comparison.share
