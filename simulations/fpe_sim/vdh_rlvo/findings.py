@@ -42,7 +42,7 @@ def departures(study: Study) -> tuple[str, ...]:
         own.append(
             f"Small images: a grid of 64 × 80 × 64 voxels instead of 258 × 295 × 246, {_epochs(training.local_epochs)} "
             f"instead of {full.local_epochs}, learning rate {training.learning_rate:g} instead of "
-            f"{full.learning_rate:g}: enough to run every step, not enough to learn what the images hold."
+            f"{full.learning_rate:g}. This shows that the chain works, not what the images hold."
         )
     if protocol.narrowed:
         own.append(

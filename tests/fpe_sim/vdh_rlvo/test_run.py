@@ -51,6 +51,7 @@ def test_a_run_has_every_table_and_goes_on_from_what_is_there(
 
     weights = context.trainings / "model-b-cta" / "fold-1" / "weights.safetensors"
     before = weights.stat().st_mtime_ns
+    monkeypatch.setattr("fpe_sim.vdh_rlvo.results.written_figures", lambda *_: results.figures)
     again = run_on(cohort, protocol, context)
     assert weights.stat().st_mtime_ns == before
     assert again.model_copy(update={"seconds": {}}) == results.model_copy(update={"seconds": {}})
