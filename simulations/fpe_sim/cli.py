@@ -7,6 +7,7 @@ import typer
 
 from fpe_client.console import told
 from fpe_core import __version__
+from fpe_core.errors import FpeError
 from fpe_core.spoken import envelope
 
 main = typer.Typer(
@@ -153,8 +154,12 @@ def reproduce_check(
     from fpe_sim.reproduce_check import check_protocols, check_table
     from fpe_sim.run_context import default_jobs
 
-    with interruptible(), told(as_json=False):
-        outcome = check_protocols(names or None, out, jobs=jobs or default_jobs())
+    with interruptible():
+        try:
+            outcome = check_protocols(names or None, out, jobs=jobs or default_jobs())
+        except FpeError:
+            with told(as_json=as_json):
+                raise
     if as_json:
         typer.echo(envelope(outcome.as_data(), exit_code=outcome.exit_code))
     else:

@@ -74,6 +74,12 @@ def test_what_has_no_check_is_refused(tiny: Path) -> None:
             checked_protocol(name)
 
 
+def test_a_name_that_nobody_knows_is_one_envelope() -> None:
+    done = RUNNER.invoke(main, ["reproduce-check", "nowhere", "--json"])
+    assert done.exit_code == 3
+    assert json.loads(done.stdout)["data"]["code"] == "FPE-101"
+
+
 @pytest.mark.parametrize("name", protocol_names())
 def test_every_protocol_has_bands_and_its_check_fits_it(name: str) -> None:
     protocol = checked_protocol(name)
