@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from fpe_core.config.base import FrozenModel
 from fpe_core.config.study import ModelPlan, Sequence, StudyPlan, Task, TrainingPlan
 from fpe_core.seeds import derive_seed
-from fpe_sim.external_validation.pairs import HOSPITALS, HospitalName, Pair
+from fpe_sim.external_validation.pairs import HospitalName, Pair
 from fpe_sim.protocol import ProtocolBase
 
 SEQUENCES: tuple[Sequence, ...] = ("ncct", "cta")
@@ -88,8 +88,3 @@ class ExternalValidationProtocol(ProtocolBase):
             model=ModelPlan(name="mnt-dl", sequences=SEQUENCES, base_width=network.base_width),
             training=network.training,
         )
-
-    @property
-    def synthetic_hospitals(self) -> tuple[HospitalName, ...]:
-        """Those without a site file."""
-        return tuple(name for name in HOSPITALS if self.hospital(name).site is None)

@@ -1,5 +1,8 @@
 """The protocol's file: what it says of the papers, and what it refuses."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from fpe_core.errors import ConfigValueInvalid
@@ -68,3 +71,12 @@ def test_estimate_counts_cohorts_and_trainings(
     assert one.num_trainings == 9
     assert one.seconds < found.seconds
     assert not list(folder.iterdir())
+
+
+def test_estimate_counts_the_rows_of_a_site(
+    built_in: ExternalValidationProtocol, make_site: Callable[..., Path], tmp_path: Path
+) -> None:
+    site = make_site(num_positive=4, num_negative=3, recipe="mnt-dl-ct-small")
+    own = with_overrides(built_in, ["dials.images=small", f"vdh.site={site}", f"ucla.site={site}"])
+    found = estimate(own, RunContext(tmp_path, jobs=1, device="cpu"))
+    assert found.cohorts == {"ucla-ct": 7, "vdh": 7}
