@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from fpe_sim.pretrained import PretrainingHistory
 from fpe_sim.ucla_fpe.measured import Difference, Measured, reached
 from fpe_sim.ucla_fpe.models import BASE, SSL, candidates
 from fpe_sim.ucla_fpe.participants import Participants
@@ -9,7 +10,12 @@ from fpe_sim.ucla_fpe.protocol import Modality
 
 
 def findings(
-    measured: Mapping[str, Measured], gain: Difference, who: Participants, reachable: float | None, num_scans: int
+    measured: Mapping[str, Measured],
+    gain: Difference,
+    who: Participants,
+    reachable: float | None,
+    pretraining: PretrainingHistory,
+    num_scans: int,
 ) -> tuple[str, ...]:
     """The answers, most important first.
 
@@ -18,11 +24,14 @@ def findings(
         gain: of self-supervision.
         who: the two cohorts.
         reachable: phantoms only: best AUC from images.
-        num_scans: scans that self-supervision saw.
+        pretraining: how it went.
+        num_scans: scans that it saw.
     """
+    collapsed = "In its last epoch all scans looked alike to the pre-trained encoder: it has collapsed."
     return (
         _prospective(measured[SSL], len(who.test), reachable),
         _self_supervision(gain, num_scans, len(who.development)),
+        *([collapsed] if pretraining.collapsed else []),
         _sequences(measured),
     )
 
@@ -33,6 +42,8 @@ def _prospective(ssl: Measured, num_test: int, reachable: float | None) -> str:
         f"On {num_test} prospective patients the mean probability of the folds' {SSL} models has an AUC of "
         f"{test.auc:.3f} (95 % interval {test.low:.3f} to {test.high:.3f})."
     )
+    if test.low == test.high:
+        said += " All pairs of patients rank alike: DeLong's interval has no width, and says nothing."
     if reachable is None:
         return said
     low, high = (reached(bound, reachable) for bound in (test.low, test.high))
@@ -82,6 +93,8 @@ def numbers(
     gain: Difference,
     who: Participants,
     reachable: Mapping[str, float],
+    pretraining: PretrainingHistory,
+    num_scans: int,
 ) -> dict[str, float]:
     """Single numbers by name, for bands."""
     said: dict[str, float] = {
@@ -90,6 +103,10 @@ def numbers(
         "num_development": len(who.development),
         "num_test": len(who.test),
         "num_networks": len(measured),
+        "num_scans": num_scans,
+        "ssl_epochs": len(pretraining.epoch_losses),
+        "ssl_last_loss": pretraining.epoch_losses[-1],
+        "ssl_last_spread": pretraining.epoch_spreads[-1],
         "ssl_gain": gain.mean,
         "ssl_gain_low": gain.low,
         "ssl_gain_high": gain.high,

@@ -60,7 +60,7 @@ def results_of(protocol: UclaFpe, context: RunContext, made: Run) -> ProtocolRes
     labelled, who = made.cohorts.labelled, made.cohorts.who
     measured = {name: measure(folds) for name, folds in made.folds.items()}
     gain = difference(made.folds[SSL], made.folds[BASE])
-    reachable = labelled.reachable_auc
+    reachable, history = labelled.reachable_auc, made.pretrained.history
     return ProtocolResults(
         protocol=protocol.name,
         kind=protocol.kind,
@@ -74,8 +74,8 @@ def results_of(protocol: UclaFpe, context: RunContext, made: Run) -> ProtocolRes
         software={"fpe-federation": __version__, "torch": torch.__version__, "scikit-learn": version("scikit-learn")},
         seconds=stage_seconds(context.folder),
         cohorts=(labelled.facts("fpe", who.flow), _scans(made.cohorts.unlabelled, made.num_scans)),
-        findings=findings(measured, gain, who, reachable.get("images"), made.num_scans),
-        numbers=numbers(protocol.modality, measured, gain, who, reachable),
+        findings=findings(measured, gain, who, reachable.get("images"), history, made.num_scans),
+        numbers=numbers(protocol.modality, measured, gain, who, reachable, history, made.num_scans),
         tables=_tables(protocol, made, measured, gain),
         figures=_figures(context, made, measured),
         discrepancies=(*ucla_discrepancies(), *CONTRADICTIONS[protocol.modality], *departures(protocol)),

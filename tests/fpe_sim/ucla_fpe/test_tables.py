@@ -5,6 +5,7 @@ import pytest
 from fpe_core.data.case_row import CaseRow
 from fpe_core.data.inclusion import Arm, inclusion_flow
 from fpe_core.training.fold_store import FoldOutcome
+from fpe_sim.pretrained import PretrainingHistory
 from fpe_sim.ucla_fpe.findings import findings, numbers
 from fpe_sim.ucla_fpe.measured import Difference, Measured, difference, measure
 from fpe_sim.ucla_fpe.models import BASE, SSL, candidates
@@ -13,6 +14,7 @@ from fpe_sim.ucla_fpe.participants import Participants
 from fpe_sim.ucla_fpe.protocol import Modality
 from fpe_sim.ucla_fpe.tables import comparison_table, cross_validation_table, flow_table, prospective_table
 
+HISTORY = PretrainingHistory(epoch_losses=(-0.2, -0.8), epoch_spreads=(0.9, 0.7), epoch_ranks=(3.0, 4.0))
 GOOD, FAIR = [0.9, 0.8, 0.2, 0.1], [0.9, 0.2, 0.8, 0.1]
 
 
@@ -84,7 +86,7 @@ def test_a_sentence_says_whether_self_supervision_helped(
 ) -> None:
     same = difference(*([make_fold(n, GOOD, GOOD) for n in (1, 2)] for _ in range(2)))
     gain = Difference((low + high) / 2, low, high, same.out_of_fold, same.test)
-    said = findings(measured(make_fold), gain, who, 0.89, num_scans=7)
+    said = findings(measured(make_fold), gain, who, 0.89, HISTORY, num_scans=7)
     assert verdict in said[1]
     assert "no model can expect more than 0.890" in said[0]
 
@@ -92,8 +94,18 @@ def test_a_sentence_says_whether_self_supervision_helped(
 def test_a_real_cohort_has_no_reachable_auc(make_fold: Callable[..., FoldOutcome], who: Participants) -> None:
     folds = [make_fold(n, GOOD, GOOD) for n in (1, 2)]
     gain, found = difference(folds, folds), measured(make_fold)
-    assert "expect" not in " ".join(findings(found, gain, who, None, num_scans=7))
-    assert not [name for name in numbers("mr", found, gain, who, {}) if "reachable" in name]
-    with_it = numbers("mr", found, gain, who, {"images": 0.9})
+    assert "expect" not in " ".join(findings(found, gain, who, None, HISTORY, num_scans=7))
+    assert not [name for name in numbers("mr", found, gain, who, {}, HISTORY, 7) if "reachable" in name]
+    with_it = numbers("mr", found, gain, who, {"images": 0.9}, HISTORY, 7)
     assert with_it["share_of_reachable"] == pytest.approx(1.25)
     assert with_it["cv_auc_mnt_dl"] == 0.75
+
+
+def test_a_collapsed_pretraining_and_an_empty_interval_are_told(
+    make_fold: Callable[..., FoldOutcome], who: Participants
+) -> None:
+    folds = [make_fold(n, GOOD, GOOD) for n in (1, 2)]
+    collapsed = HISTORY.model_copy(update={"collapsed": True})
+    said = findings(measured(make_fold), difference(folds, folds), who, None, collapsed, num_scans=7)
+    assert "it has collapsed" in said[2]
+    assert "has no width, and says nothing" in said[0]
