@@ -144,7 +144,7 @@ def _cohort(facts: CohortFacts) -> CohortLine:
         excluded=tuple(facts.excluded.items()),
         included=facts.num_included,
         positive=f"{facts.num_positive}{share}",
-        reachable=tuple((seen, f"{auc:.3f}") for seen, auc in facts.reachable_auc.items()),
+        reachable=tuple((seen.replace("_", " "), f"{auc:.3f}") for seen, auc in facts.reachable_auc.items()),
     )
 
 
