@@ -165,3 +165,22 @@ def test_a_whole_run_has_tables_figures_and_one_screen(
     shown = capsys.readouterr().err
     assert "Held-out AUC, mean over the sites" in shown
     assert whole.run(protocol, context).numbers == results.numbers
+
+
+def test_a_mixed_federation_learns_by_modality(
+    make_protocol: Make, make_site: Callable[..., Path], context: RunContext
+) -> None:
+    protocol = make_protocol(arms=["federated"], hospitals={"number": 3, "modalities": ["mr", "ct", "both"]})
+    groups = []
+    for modality in protocol.group_modalities():
+        recipe = protocol.plan(modality, 1, arm="federated", num_sites=2).recipe
+        sites = [f"site-{number}-{modality}" for number in ((1, 3) if modality == "mr" else (2, 3))]
+        files = [make_site(site, recipe=recipe, num_positive=6, num_negative=6) for site in sites]
+        groups.append(Group(1, modality, tuple(Member(file.resolve(), recipe) for file in files)))
+    chains = planned_studies(protocol, groups, context)
+    run_studies(chains, context)
+    plans = [study.results.plan for chain in chains for study in chain]
+    assert [plan.model.sequences for plan in plans] == [("dwi", "flair", "adc"), ("ncct", "cta")]
+    assert sorted((score.modality, score.site) for score in site_aucs(chains)) == [
+        ("ct", "site-2-ct"), ("ct", "site-3-ct"), ("mr", "site-1-mr"), ("mr", "site-3-mr"),
+    ]  # fmt: skip
