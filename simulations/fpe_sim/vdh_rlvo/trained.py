@@ -73,7 +73,7 @@ def trained_models(
 
 
 def _loaded(spec: ModelSpec, trainings: Mapping[Input, Training], context: RunContext) -> TrainedModel:
-    """A model's predictions. A DenseNet169 fold has 74 MB of weights, and there are a hundred folds: they stay on disk,
+    """A model's predictions. A DenseNet169 fold has 76 MB of weights, and there are a hundred folds: they stay on disk,
     and one model's are read at a time."""
     inputs: dict[Input, Folds] = {}
     for one, training in trainings.items():
