@@ -116,7 +116,7 @@ def _mcnemar_sentence(found: AblationStudy) -> str:
         tests.append(f"{first} and {second} on {discordant} cases (p = {test.p_value:.3f})")
     return (
         f"Of {len(found.a.folds[0].test_labels)} test cases, one model is right and the other wrong for "
-        f"{' and '.join(tests)}; model C trained on {len(found.recovered)} cases more."
+        f"{' and '.join(tests)}; model C has {len(found.recovered)} more in development."
     )
 
 

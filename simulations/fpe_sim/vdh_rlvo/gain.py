@@ -9,6 +9,8 @@ from fpe_core.evaluation.comparison import AucComparison
 from fpe_sim.vdh_rlvo.judged import Folds, Part, fold_scores, paired_difference
 from fpe_sim.vdh_rlvo.networks import Variant
 
+_NO_SPREAD = 1e-12
+
 
 @dataclass(frozen=True)
 class FoldDifference:
@@ -48,10 +50,13 @@ def daft_gain(variant: Variant, with_daft: Folds, without: Folds) -> DaftGain:
 
 
 def fold_difference(first: Folds, second: Folds, part: Part) -> FoldDifference:
-    """Paired by fold."""
+    """Paired by fold. Differences that are all the same, as happens with a handful of cases, tell nothing of how they
+    spread: the interval is then all of [−1, 1]."""
     differences = [
         one.auc - other.auc for one, other in zip(fold_scores(first, part), fold_scores(second, part), strict=True)
     ]
     mean, spread, folds = float(np.mean(differences)), float(np.std(differences, ddof=1)), len(differences)
+    if spread < _NO_SPREAD:
+        return FoldDifference(mean, -1.0, 1.0)
     reach = float(student_t.ppf(0.975, folds - 1)) * spread / folds**0.5
     return FoldDifference(mean, max(mean - reach, -1.0), min(mean + reach, 1.0))
