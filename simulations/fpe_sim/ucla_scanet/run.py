@@ -5,6 +5,8 @@ from fpe_sim.cohorts.ready import ReadyCohort, ready_cohort
 from fpe_sim.console import stage
 from fpe_sim.protocol_results import ProtocolResults
 from fpe_sim.run_context import RunContext
+from fpe_sim.run_record import software_versions
+from fpe_sim.stages import stage_seconds, timed
 from fpe_sim.ucla_scanet.baseline import cross_validate_radiomics
 from fpe_sim.ucla_scanet.figures import save_all_figures
 from fpe_sim.ucla_scanet.held_out import TASK, held_out_folds
@@ -23,14 +25,15 @@ def run(protocol: UclaScanet, context: RunContext) -> ProtocolResults:
     Raises:
         FpeError: the site's files are wrong, a class has fewer patients than folds, or a training failed.
     """
-    cohort = ready_cohort(
-        "ucla-scanet",
-        protocol.setting.recipe,
-        context=context,
-        seed=protocol.seed,
-        scale=protocol.dials.scale,
-        site_file=protocol.site,
-    )
+    with timed(context.folder, "cohort"):
+        cohort = ready_cohort(
+            "ucla-scanet",
+            protocol.setting.recipe,
+            context=context,
+            seed=protocol.seed,
+            scale=protocol.dials.scale,
+            site_file=protocol.site,
+        )
     outcome = measure(protocol, cohort, context)
     figures = save_all_figures(outcome, context)
     return ProtocolResults(
@@ -43,9 +46,8 @@ def run(protocol: UclaScanet, context: RunContext) -> ProtocolResults:
         images=protocol.dials.images,
         seed=protocol.seed,
         device=str(choose_device(context.device)),
-        # The caller keeps account of versions and of every stage's time.
-        software={},
-        seconds={},
+        software=software_versions(),
+        seconds=stage_seconds(context.folder),
         cohorts=(outcome.facts,),
         findings=findings(outcome),
         numbers=numbers(outcome),
@@ -66,10 +68,10 @@ def measure(protocol: UclaScanet, cohort: ReadyCohort, context: RunContext) -> S
     rows = [row for row in cohort.rows if row.case_id in flow.arm_of]
     # First of all, so that a cohort that is too small is told before anything is trained.
     folds = held_out_folds(rows, num_folds=protocol.cross_validation.folds, seed=protocol.seed)
-    with stage("radiomics features") as progress:
+    with timed(context.folder, "radiomics"), stage("radiomics features") as progress:
         table = feature_table(cohort, rows, SEQUENCES, protocol.setting.recipe, context=context, progress=progress)
     baseline = cross_validate_radiomics(protocol, folds, rows, table)
-    with stage("trainings of ResNet34 and SCANet") as progress:
+    with timed(context.folder, "trainings"), stage("trainings of ResNet34 and SCANet") as progress:
         outcomes = train_networks(protocol, cohort, folds, context=context, progress=progress)
     # A phantom cohort of another outcome has its own best for this one.
     reachable = cohort.reachable_auc_by_task.get(TASK, cohort.reachable_auc)
