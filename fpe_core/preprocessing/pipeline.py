@@ -22,6 +22,8 @@ from fpe_core.preprocessing.registration import register_to_template
 from fpe_core.preprocessing.resample import mask_to_grid
 from fpe_core.preprocessing.tight_mask import tight_mask
 
+_BRIGHT_CSF = frozenset({"b0", "adc"})
+
 
 @dataclass(frozen=True, eq=False)
 class Landed:
@@ -62,7 +64,7 @@ def land(brain: Volume, rough_xyz: Mask, sequence: str, recipe: PreprocessingRec
     settings = recipe.registration
     template = load_template(settings.spacing_mm)
     with history.step("register_to_template", sequence, seed=settings.seed, metric=settings.metric) as found:
-        matrix = register_to_template(brain, settings)
+        matrix = register_to_template(brain, settings, bright_csf=sequence in _BRIGHT_CSF)
         found["mni_from_native"] = [float(value) for value in matrix[:3].ravel()]
     with history.step("tight_mask", sequence):
         tight = tight_mask(rough_xyz, brain, template, matrix)

@@ -1,6 +1,7 @@
 """Linear registration with ANTs: affine to MNI152, rigid between the sequences of one case."""
 
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,45 @@ from fpe_core.imaging.geometry import RAS_FROM_LPS, block_factors, block_mean, i
 from fpe_core.imaging.template import load_template
 from fpe_core.imaging.volume import Mask, Matrix, Volume
 from fpe_core.preprocessing.coarse_start import centre_of_mass, coarse_start
+from fpe_core.preprocessing.morphology import closed
 
 _SMOOTHING_VOXELS = {1: 0, 2: 1}
 _SAME_PLACE_MM = 20.0
+_BRIGHT_PERCENTILE = 90.0
+_SULCUS_MM = 8.0
 MIN_SCALE, MAX_SCALE = 0.7, 1.4
 
 
-def register_to_template(brain: Volume, settings: RegistrationSettings) -> Matrix:
+def register_to_template(brain: Volume, settings: RegistrationSettings, *, bright_csf: bool = False) -> Matrix:
     """`(4, 4)` native RAS+ mm to MNI RAS+ mm; left stays left and up stays up.
 
     Args:
         brain: brain-only image, everything else 0.
         settings: see `RegistrationSettings`.
+        bright_csf: whether the extracted brain reaches to the skull because its CSF is as bright as tissue.
 
     Raises:
         CaseRegistrationFailed: the head lies otherwise than its header says, ANTs stopped, or the result turns it over
             or shrinks or stretches it by more than people differ.
     """
     start = coarse_start(brain)
-    found = inverted(_ants(load_template(settings.spacing_mm).t1, brain, settings, kind="Affine", start=start))
+    share = 0.0 if bright_csf else settings.template_tissue
+    found = inverted(_ants(_comparable(settings.spacing_mm, share), brain, settings, kind="Affine", start=start))
     scales = np.linalg.svd(found[:3, :3], compute_uv=False)
     if scales.min() < MIN_SCALE or scales.max() > MAX_SCALE or np.linalg.det(found[:3, :3]) <= 0:
         raise CaseRegistrationFailed(f"scales to the template should lie in 0.7 to 1.4, got {np.round(scales, 2)}")
     return found
+
+
+@lru_cache(maxsize=4)
+def _comparable(spacing_mm: int, tissue_share: float) -> Volume:
+    """The template's T1, 0 in the rim that is darker than `tissue_share` of its bright tissue; sulci and ventricles
+    stay."""
+    template = load_template(spacing_mm)
+    t1, inside = template.t1, template.brain_xyz
+    bright = t1.data_xyz > tissue_share * float(np.percentile(t1.data_xyz[inside], _BRIGHT_PERCENTILE))
+    body = closed(bright & inside, _SULCUS_MM, t1.spacing_mm) & inside
+    return t1.with_data(np.where(body, t1.data_xyz, np.float32(0)))
 
 
 def register_rigid(fixed_brain: Volume, moving_brain: Volume, settings: RegistrationSettings) -> Matrix:
