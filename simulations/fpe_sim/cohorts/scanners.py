@@ -36,7 +36,7 @@ _UCLA_CT: Final = (
 _VDH: Final = (
     FleetScanner(
         name="Siemens SOMATOM Definition AS+", share=1.0, spacing_mm=1.0, thickness_mm=4.0, cta_thickness_mm=1.5,
-        field_of_view_mm=225, orientation="RAS", tilt_deg=8, noise_hu=6.5, arterial_hu=285, arterial_sd_hu=50,
+        field_of_view_mm=225, orientation="RAS", tilt_deg=8, noise_hu=6.5, arterial_hu=315, arterial_sd_hu=35,
         venous_hu=190,
     ),
 )  # fmt: skip
