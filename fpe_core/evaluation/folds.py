@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import sqrt
 from statistics import fmean, stdev
 
 import numpy as np
+from scipy.stats import t as student_t
 
 from fpe_core.evaluation.discrimination import PredictionScores
 
@@ -35,6 +37,17 @@ def mean_sd(values: Sequence[float]) -> MeanSd:
     if not values or not np.isfinite(values).all():
         raise ValueError(f"mean and SD need finite values, at least one, got {list(values)}")
     return MeanSd(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+
+def student_half_width(sd: float, num_values: int, *, level: float = 0.95) -> float:
+    """Half the width of Student's interval of a mean.
+
+    Args:
+        sd: of the values, with n − 1 in the denominator.
+        num_values: at least two.
+        level: of the interval, in (0, 1).
+    """
+    return float(student_t.ppf(0.5 + level / 2, num_values - 1)) * sd / sqrt(num_values)
 
 
 def summarise_folds(folds: Sequence[PredictionScores]) -> dict[str, MeanSd | None]:

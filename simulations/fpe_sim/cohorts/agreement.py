@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, binomtest, chi2, t
+from scipy.stats import binom, binomtest, chi2
 
 from fpe_core.data.case_row import CaseRow
+from fpe_core.evaluation.folds import student_half_width
 from fpe_sim.cohorts.printed import Mean, Median, Printed, PrintedRow, PrintedTable, Share
 
 LEVEL: Final = 0.99
@@ -109,7 +110,7 @@ def quantile_interval(values: Values, rank: float, *, level: float = LEVEL) -> I
 
 
 def _mean_interval(values: Values) -> Interval:
-    half = float(t.ppf((1 + LEVEL) / 2, len(values) - 1)) * float(values.std(ddof=1)) / np.sqrt(len(values))
+    half = student_half_width(float(values.std(ddof=1)), len(values), level=LEVEL)
     return float(values.mean() - half), float(values.mean() + half)
 
 

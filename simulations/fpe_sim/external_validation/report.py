@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fpe_core.training.device import choose_device
 from fpe_sim.cohorts.ready import ReadyCohort
 from fpe_sim.external_validation.departures import departures
 from fpe_sim.external_validation.figures import draw_figures
@@ -17,8 +16,8 @@ from fpe_sim.external_validation.results import LocalComparison, PairResult
 from fpe_sim.external_validation.tables import tables
 from fpe_sim.protocol_results import CohortFacts, ProtocolResults
 from fpe_sim.run_context import RunContext
-from fpe_sim.run_record import software_versions
-from fpe_sim.stages import stage_seconds, timed
+from fpe_sim.run_facts import run_facts
+from fpe_sim.stages import timed
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,17 +58,10 @@ def results_of(protocol: ExternalValidationProtocol, context: RunContext, valida
         figures = tuple(figure for one in results for figure in draw_figures(one, context.figures))
     reached = {f"reachable.{hospital}.{label}": auc for (hospital, label), auc in reachable.items()}
     return ProtocolResults(
-        protocol=protocol.name,
-        kind=protocol.kind,
+        **run_facts(protocol, context),
         title="External validation: UCLA and Vall d'Hebron, each model at the other hospital",
         sources=SOURCES,
         synthetic=validation.synthetic,
-        scale=protocol.dials.scale,
-        images=protocol.dials.images,
-        seed=protocol.seed,
-        device=str(choose_device(context.device)),
-        software=software_versions(),
-        seconds=stage_seconds(context.folder),
         cohorts=_facts(validation),
         findings=findings(results, own),
         numbers=numbers(results, own) | reached,

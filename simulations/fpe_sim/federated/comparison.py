@@ -12,6 +12,7 @@ from statistics import fmean, stdev
 import numpy as np
 from scipy import stats
 
+from fpe_core.evaluation.folds import student_half_width
 from fpe_sim.federated.protocol import Arm
 from fpe_sim.federated.scores import SiteAuc
 
@@ -131,7 +132,7 @@ def over_seeds(values: Sequence[float]) -> OverSeeds:
     if len(values) == 1:
         return OverSeeds(tuple(values), values[0], None, None, None, None)
     mean, sd = fmean(values), stdev(values)
-    half = float(stats.t.ppf(0.5 + _LEVEL / 2, len(values) - 1)) * sd / len(values) ** 0.5
+    half = student_half_width(sd, len(values), level=_LEVEL)
     # Values that are all the same leave the test without a variance.
     p_value = float(stats.ttest_1samp(values, 0.0).pvalue) if sd > 0 else None
     return OverSeeds(tuple(values), mean, sd, mean - half, mean + half, p_value)

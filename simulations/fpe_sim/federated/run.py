@@ -3,13 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from importlib.metadata import version
 
 from fpe_core.config.loader import load_site
 from fpe_core.data.case_table import read_site_table
 from fpe_core.errors import NotEnoughCases
 from fpe_core.seeds import derive_seed
-from fpe_core.training.device import choose_device
 from fpe_sim.console import say
 from fpe_sim.federated.cohorts import Group, Member, ready_groups
 from fpe_sim.federated.comparison import Comparison, compare
@@ -22,10 +20,10 @@ from fpe_sim.federated.tables import tables
 from fpe_sim.hospital import reachable_auc
 from fpe_sim.protocol_results import CohortFacts, ProtocolResults
 from fpe_sim.run_context import RunContext
-from fpe_sim.stages import stage_seconds, timed
+from fpe_sim.run_facts import run_facts
+from fpe_sim.stages import timed
 from fpe_sim.virtual_site import session_of
 
-_LIBRARIES = ("fpe-federation", "flwr", "ray", "torch", "numpy", "scipy")
 _DEPARTURES = (
     "Neither paper has more than one site: there is no number of theirs to stand beside these.",
     "The lone models stay at their sites, as in a deployment; each site scores its own by the function that scores the "
@@ -57,17 +55,10 @@ def run(protocol: FederatedProtocol, context: RunContext) -> ProtocolResults:
     cohorts = _cohorts(protocol, groups)
     say(screen(comparison, reachable))
     return ProtocolResults(
-        protocol=protocol.name,
-        kind=protocol.kind,
+        **run_facts(protocol, context),
         title="What federation buys",
         sources=("AJNR 2024 (UCLA, first-pass effect): network, task and preprocessing; one site",),
         synthetic=any(cohort.synthetic for cohort in cohorts),
-        scale=protocol.dials.scale,
-        images=protocol.dials.images,
-        seed=protocol.seed,
-        device=str(choose_device(context.device)),
-        software={name: version(name) for name in _LIBRARIES},
-        seconds=stage_seconds(context.folder),
         cohorts=cohorts,
         findings=findings(comparison, reachable),
         numbers=_numbers(protocol, comparison, reachable, cohorts, studies),

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
 
 from fpe_core.evaluation.comparison import AucComparison, compare_paired_aucs
 from fpe_core.evaluation.delong import delong_interval
 from fpe_core.evaluation.discrimination import PredictionScores, prediction_scores
-from fpe_core.evaluation.folds import MeanSd, mean_sd, summarise_folds
+from fpe_core.evaluation.folds import MeanSd, mean_sd, student_half_width, summarise_folds
 from fpe_core.evaluation.mean_roc import MeanRoc, mean_roc
 from fpe_core.evaluation.scores import AucInterval
 from fpe_core.training.fold_store import FoldOutcome
@@ -101,7 +100,7 @@ def paired_interval(first: Sequence[float], second: Sequence[float]) -> tuple[fl
     Where all pairs differ by the same amount, the interval is that amount.
     """
     gains = mean_sd([one - other for one, other in zip(first, second, strict=True)])
-    reach = float(t.ppf(0.975, gains.num_values - 1)) * (gains.sd or 0.0) / gains.num_values**0.5
+    reach = student_half_width(gains.sd or 0.0, gains.num_values)
     return gains.mean, gains.mean - reach, gains.mean + reach
 
 

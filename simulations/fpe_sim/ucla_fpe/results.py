@@ -2,13 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 
-import torch
-
-from fpe_core import __version__
 from fpe_core.evaluation.figures_roc import draw_mean_roc
-from fpe_core.training.device import choose_device
 from fpe_core.training.fold_store import FoldOutcome
 from fpe_sim.cohorts.discrepancies import ucla_discrepancies
 from fpe_sim.cohorts.ready import ReadyCohort
@@ -16,7 +11,7 @@ from fpe_sim.figure_files import save_figure
 from fpe_sim.pretrained import Pretrained
 from fpe_sim.protocol_results import CohortFacts, ProtocolResults, ResultFigure, ResultTable
 from fpe_sim.run_context import RunContext
-from fpe_sim.stages import stage_seconds
+from fpe_sim.run_facts import run_facts
 from fpe_sim.ucla_fpe.cohorts import Cohorts
 from fpe_sim.ucla_fpe.departures import departures
 from fpe_sim.ucla_fpe.figures import pretraining_figure, roc_caption
@@ -62,17 +57,10 @@ def results_of(protocol: UclaFpe, context: RunContext, made: Run) -> ProtocolRes
     gain = difference(made.folds[SSL], made.folds[BASE])
     reachable, history = labelled.reachable_auc, made.pretrained.history
     return ProtocolResults(
-        protocol=protocol.name,
-        kind=protocol.kind,
+        **run_facts(protocol, context),
         title=f"First-pass effect from {_NAMES[protocol.modality]}: MNT-DL with and without self-supervision",
         sources=("Zhang et al., AJNR 2024",),
         synthetic=labelled.synthetic or made.cohorts.unlabelled.synthetic,
-        scale=protocol.dials.scale,
-        images=protocol.dials.images,
-        seed=protocol.seed,
-        device=str(choose_device(context.device)),
-        software={"fpe-federation": __version__, "torch": torch.__version__, "scikit-learn": version("scikit-learn")},
-        seconds=stage_seconds(context.folder),
         cohorts=(labelled.facts("fpe", who.flow), _scans(made.cohorts.unlabelled, made.num_scans)),
         findings=findings(measured, gain, who, reachable.get("images"), history, made.num_scans),
         numbers=numbers(protocol.modality, measured, gain, who, reachable, history, made.num_scans),

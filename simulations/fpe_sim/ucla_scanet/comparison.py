@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 from fpe_core.evaluation.comparison import AucComparison, compare_paired_aucs
+from fpe_core.evaluation.folds import student_half_width
 from fpe_sim.ucla_scanet.held_out import FoldPredictions, pooled
 
 
@@ -68,6 +69,6 @@ def paired_t(differences: Sequence[float]) -> OverFolds:
     mean, error = float(values.mean()), float(stats.sem(values))
     if error == 0:
         return OverFolds(mean, mean, mean, None)
-    low, high = stats.t.interval(0.95, len(values) - 1, loc=mean, scale=error)
+    half = student_half_width(float(values.std(ddof=1)), len(values))
     p_value = 2 * float(stats.t.sf(abs(mean) / error, len(values) - 1))
-    return OverFolds(mean, float(low), float(high), p_value)
+    return OverFolds(mean, mean - half, mean + half, p_value)

@@ -1,12 +1,11 @@
 """Runs the protocol: cohort, radiomics, networks, report."""
 
-from fpe_core.training.device import choose_device
 from fpe_sim.cohorts.ready import ReadyCohort, ready_cohort
 from fpe_sim.console import stage
 from fpe_sim.protocol_results import ProtocolResults
 from fpe_sim.run_context import RunContext
-from fpe_sim.run_record import software_versions
-from fpe_sim.stages import stage_seconds, timed
+from fpe_sim.run_facts import run_facts
+from fpe_sim.stages import timed
 from fpe_sim.ucla_scanet.baseline import cross_validate_radiomics
 from fpe_sim.ucla_scanet.figures import save_all_figures
 from fpe_sim.ucla_scanet.held_out import TASK, held_out_folds
@@ -37,17 +36,10 @@ def run(protocol: UclaScanet, context: RunContext) -> ProtocolResults:
     outcome = measure(protocol, cohort, context)
     figures = save_all_figures(outcome, context)
     return ProtocolResults(
-        protocol=protocol.name,
-        kind=protocol.kind,
+        **run_facts(protocol, context),
         title="Recanalization from CT and CTA: SCANet, ResNet34 and radiomics",
         sources=(SOURCE,),
         synthetic=cohort.synthetic,
-        scale=protocol.dials.scale,
-        images=protocol.dials.images,
-        seed=protocol.seed,
-        device=str(choose_device(context.device)),
-        software=software_versions(),
-        seconds=stage_seconds(context.folder),
         cohorts=(outcome.facts,),
         findings=findings(outcome),
         numbers=numbers(outcome),

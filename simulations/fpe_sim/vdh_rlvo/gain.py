@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student_t
 
 from fpe_core.evaluation.comparison import AucComparison
+from fpe_core.evaluation.folds import student_half_width
 from fpe_sim.vdh_rlvo.judged import Folds, Part, fold_scores, paired_difference
 from fpe_sim.vdh_rlvo.networks import Variant
 
@@ -58,5 +58,5 @@ def fold_difference(first: Folds, second: Folds, part: Part) -> FoldDifference:
     mean, spread, folds = float(np.mean(differences)), float(np.std(differences, ddof=1)), len(differences)
     if spread < _NO_SPREAD:
         return FoldDifference(mean, -1.0, 1.0)
-    reach = float(student_t.ppf(0.975, folds - 1)) * spread / folds**0.5
+    reach = student_half_width(spread, folds)
     return FoldDifference(mean, max(mean - reach, -1.0), min(mean + reach, 1.0))

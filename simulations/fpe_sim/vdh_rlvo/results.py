@@ -1,13 +1,11 @@
 """From a finished study to the results of the run."""
 
 from fpe_core.evaluation.delong import delong_interval
-from fpe_core.training.device import choose_device
 from fpe_sim.cohorts.discrepancies import vdh_discrepancies
 from fpe_sim.cohorts.table_one import vdh_table_one
 from fpe_sim.protocol_results import ProtocolResults
 from fpe_sim.run_context import RunContext
-from fpe_sim.run_record import software_versions
-from fpe_sim.stages import stage_seconds
+from fpe_sim.run_facts import run_facts
 from fpe_sim.vdh_rlvo import paper
 from fpe_sim.vdh_rlvo.cohort import labels_of
 from fpe_sim.vdh_rlvo.figures import written_figures
@@ -25,17 +23,10 @@ def results_of(study: Study, context: RunContext) -> ProtocolResults:
     protocol, ready = study.protocol, study.cohort.ready
     division = study.cohort.division
     return ProtocolResults(
-        protocol=protocol.name,
-        kind=protocol.kind,
+        **run_facts(protocol, context),
         title="Refractory large-vessel occlusion, Vall d'Hebron's single-site protocol",
         sources=(paper.SOURCE,),
         synthetic=ready.synthetic,
-        scale=protocol.dials.scale,
-        images=protocol.dials.images,
-        seed=protocol.seed,
-        device=str(choose_device(context.device)),
-        software=software_versions(),
-        seconds=stage_seconds(context.folder),
         cohorts=(ready.facts(TASK, study.cohort.flow),),
         findings=findings(study),
         numbers=numbers(study),

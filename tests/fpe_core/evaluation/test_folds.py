@@ -3,14 +3,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from fpe_core.evaluation.discrimination import prediction_scores
-from fpe_core.evaluation.folds import MeanSd, format_mean_sd, mean_sd, summarise_folds
+from fpe_core.evaluation.folds import MeanSd, format_mean_sd, mean_sd, student_half_width, summarise_folds
 from fpe_core.evaluation.thresholds import Threshold
 
 
 def test_mean_and_sd_by_hand() -> None:
     assert mean_sd([2.0, 4.0, 9.0]) == MeanSd(5.0, pytest.approx(13**0.5), 3)
+
+
+@pytest.mark.parametrize("level", [0.95, 0.99])
+def test_students_interval_is_scipys(level: float) -> None:
+    values = np.array([2.0, 4.0, 9.0, 1.0])
+    low, high = stats.t.interval(level, 3, loc=values.mean(), scale=stats.sem(values))
+    half = student_half_width(float(values.std(ddof=1)), 4, level=level)
+    assert (values.mean() - half, values.mean() + half) == (pytest.approx(low), pytest.approx(high))
 
 
 def test_every_score_over_folds(drawn_cases: Callable) -> None:
