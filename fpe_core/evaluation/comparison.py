@@ -1,5 +1,6 @@
-"""Whether two AUCs differ: DeLong's test for models on the same cases, and on different ones."""
+"""Whether two AUCs differ: DeLong's test for models on the same cases, on different ones, and for groups of models."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -53,6 +54,50 @@ def compare_paired_aucs(
     result = correlated_aucs([cases.probabilities, others.probabilities], cases.labels)
     contrast = np.array([1.0, -1.0])
     return _compared(*result.aucs, variance=float(contrast @ result.covariance @ contrast), level=level)
+
+
+@dataclass(frozen=True, eq=False)
+class PairedModels:
+    """Models in pairs on one set of cases: the k-th of `first` against the k-th of `second`.
+
+    Attributes:
+        first: K arrays `(N,)` float in [0, 1].
+        second: K arrays `(N,)`, of the same cases in the same order.
+        labels: `(N,)` 0 or 1.
+    """
+
+    first: Sequence[ArrayLike]
+    second: Sequence[ArrayLike]
+    labels: ArrayLike
+
+
+def compare_mean_aucs(sets: Sequence[PairedModels], *, level: float = 0.95) -> AucComparison:
+    """DeLong's test of the mean AUC of many models against that of as many others.
+
+    Within a set all models share the cases, and their covariances count; sets have no case in common, for example the
+    validation cases of different folds, and each weighs the same. More cases in a set and more sets narrow the
+    interval; more models that say the same do not.
+
+    Args:
+        sets: at least one.
+        level: coverage of the interval, in (0, 1).
+
+    Raises:
+        NotEnoughCases: a class has fewer than two cases in one of the sets.
+    """
+    found = [_mean_aucs(one) for one in sets]
+    first, second, variance = (float(np.mean(values)) for values in zip(*found, strict=True))
+    return _compared(first, second, variance=variance / len(sets), level=level)
+
+
+def _mean_aucs(models: PairedModels) -> tuple[float, float, float]:
+    """Mean AUC of the first and of the second models, and the variance of their difference."""
+    cases = [_testable(probabilities, models.labels) for probabilities in (*models.first, *models.second)]
+    result = correlated_aucs([one.probabilities for one in cases], cases[0].labels)
+    pairs = len(models.first)
+    contrast = np.repeat([1.0, -1.0], [pairs, len(models.second)]) / pairs
+    variance = float(contrast @ result.covariance @ contrast)
+    return float(result.aucs[:pairs].mean()), float(result.aucs[pairs:].mean()), variance
 
 
 def compare_unpaired_aucs(

@@ -7,8 +7,8 @@ from fpe_sim.vdh_rlvo import paper
 from fpe_sim.vdh_rlvo.ablation import AblationStudy
 from fpe_sim.vdh_rlvo.baselines import FoundOddsRatios
 from fpe_sim.vdh_rlvo.cohort import labels_of
-from fpe_sim.vdh_rlvo.gain import DaftGain
-from fpe_sim.vdh_rlvo.judged import summary
+from fpe_sim.vdh_rlvo.gain import DaftGain, overall_gain
+from fpe_sim.vdh_rlvo.judged import Part, summary
 from fpe_sim.vdh_rlvo.study import Study
 from fpe_sim.vdh_rlvo.tables import reached
 
@@ -17,7 +17,8 @@ _WORDS = {"images": "The images alone", "table": "The clinical table alone", "bo
 
 def findings(study: Study) -> tuple[str, ...]:
     """Sentences for the head of the report."""
-    found = [_gain_sentence(gain) for gain in study.gains]
+    found = _overall_sentences(study)
+    found += [_gain_sentence(gain) for gain in study.gains]
     found.append(_best_sentence(study))
     if study.ablation:
         found += [_vote_sentence(study.ablation), _mcnemar_sentence(study.ablation), _columns_sentence(study.ablation)]
@@ -59,6 +60,25 @@ def departures(study: Study) -> tuple[str, ...]:
 
 def _epochs(number: int) -> str:
     return "1 epoch" if number == 1 else f"{number} epochs"
+
+
+def _overall_sentences(study: Study) -> list[str]:
+    pairs = study.network_pairs
+    if not pairs:
+        return []
+    parts: dict[Part, str] = {"validation": "in validation", "test": "on the test cohort"}
+    found = {parts[part]: overall_gain(pairs, part) for part in parts}
+    known = {place: gain for place, gain in found.items() if gain}
+    if not known:
+        return ["Whether DAFT helps cannot be said: a class has a single case in a fold and in the test cohort."]
+    helps = all(gain.low > 0 for gain in known.values())
+    said = " and ".join(
+        f"{gain.difference:+.3f} {place} (DeLong's 95 % interval {gain.low:+.3f} to {gain.high:+.3f})"
+        for place, gain in known.items()
+    )
+    verdict = "DAFT helps" if helps else "That DAFT helps is not shown"
+    networks = "one network" if len(pairs) == 1 else f"{len(pairs)} networks"
+    return [f"{verdict}: {networks} with it against the same without it, mean difference of AUC {said}."]
 
 
 def _gain_sentence(gain: DaftGain) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ from fpe_core.training.fold_store import FoldOutcome
 from fpe_sim.vdh_rlvo.protocol import Input
 
 Part = Literal["validation", "test"]
+PARTS: Final[tuple[Part, Part]] = ("validation", "test")
 IntArray = NDArray[np.int64]
 
 

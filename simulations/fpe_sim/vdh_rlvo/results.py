@@ -10,7 +10,8 @@ from fpe_sim.vdh_rlvo import paper
 from fpe_sim.vdh_rlvo.cohort import labels_of
 from fpe_sim.vdh_rlvo.figures import written_figures
 from fpe_sim.vdh_rlvo.findings import departures, findings
-from fpe_sim.vdh_rlvo.judged import mean_auc
+from fpe_sim.vdh_rlvo.gain import overall_gain
+from fpe_sim.vdh_rlvo.judged import PARTS, mean_auc
 from fpe_sim.vdh_rlvo.networks import TASK
 from fpe_sim.vdh_rlvo.study import Study
 from fpe_sim.vdh_rlvo.tables import reached, score_tables
@@ -59,6 +60,9 @@ def numbers(study: Study) -> dict[str, float]:
         found |= {f"auc.{part}.{variant.id}": mean_auc(model.folds, part) for part in ("validation", "test")}
     for gain in study.gains:
         found |= {f"daft_gain.{part}.{gain.variant.id}": value.mean for part, value in gain.by_fold.items()}
+    if pairs := study.network_pairs:
+        gains = {part: overall_gain(pairs, part) for part in PARTS}
+        found |= {f"daft_gain.{part}.overall": gain.difference for part, gain in gains.items() if gain}
     for column, ratio in study.odds.by_column.items():
         found[f"odds_ratio.{column}"] = ratio.odds_ratio
     return found | _ablation_numbers(study)

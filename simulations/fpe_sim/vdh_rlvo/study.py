@@ -51,6 +51,16 @@ class Study:
         )
 
     @property
+    def network_pairs(self) -> tuple[tuple[Folds, Folds], ...]:
+        """Folds of each single network with DAFT, and of the same network without it, where both were trained."""
+        return tuple(
+            (folds, self.models[variant.without_daft].inputs[seen])
+            for variant, model in self.models.items()
+            if variant.has_daft and variant.without_daft in self.models
+            for seen, folds in model.inputs.items()
+        )
+
+    @property
     def images_alone(self) -> Variant | None:
         """The network of the paper's table 2: the first encoder, plain; None in a run without it."""
         plain = Variant(self.protocol.encoders[0], "plain")

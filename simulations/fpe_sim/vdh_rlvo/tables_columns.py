@@ -4,6 +4,8 @@ from fpe_core.data.clinical_columns import COLUMN_RULES
 from fpe_core.evaluation.comparison import AucComparison
 from fpe_sim.protocol_results import Entry, ResultTable, Row, interval_entry
 from fpe_sim.vdh_rlvo import paper
+from fpe_sim.vdh_rlvo.gain import overall_gain
+from fpe_sim.vdh_rlvo.judged import PARTS
 from fpe_sim.vdh_rlvo.networks import Variant
 from fpe_sim.vdh_rlvo.study import Study
 
@@ -22,8 +24,12 @@ def gain_table(study: Study) -> ResultTable:
             interval_entry(found.mean, found.low, found.high, text)
             for found, text in zip((gain.by_fold["validation"], gain.by_fold["test"]), printed, strict=True)
         ]
-        delong = [_comparison(gain.pooled[part]) for part in ("validation", "test")]
+        delong = [_comparison(gain.pooled[part]) for part in PARTS]
         rows.append(Row(name=gain.variant.label, entries=(*folds, *delong)))
+    if pairs := study.network_pairs:
+        overall = [_comparison(overall_gain(pairs, part)) for part in PARTS]
+        name = f"all networks, {_pairs(len(pairs))}"
+        rows.append(Row(name=name, entries=(Entry(), Entry(), *overall)))
     return ResultTable(
         id="daft-gain",
         title="What DAFT adds: AUC with it minus AUC of the same network without it",
@@ -34,8 +40,13 @@ def gain_table(study: Study) -> ResultTable:
         rows=tuple(rows),
         note="95 % intervals. Over folds: Student's, paired by fold; folds share training cases, so that it is too "
         "narrow. DeLong's: paired by case; it takes the networks as given and leaves out what another training would "
-        "change. The paper's column is the difference of its printed means.",
+        "change. The last row is about the networks before they vote, each fold scored on its own. The paper's column "
+        "is the difference of its printed means.",
     )  # fmt: skip
+
+
+def _pairs(number: int) -> str:
+    return "1 pair" if number == 1 else f"{number} pairs"
 
 
 def odds_table(study: Study) -> ResultTable:

@@ -5,7 +5,12 @@ import pytest
 from scipy.stats import norm
 
 from fpe_core.errors import NotEnoughCases
-from fpe_core.evaluation.comparison import compare_paired_aucs, compare_unpaired_aucs
+from fpe_core.evaluation.comparison import (
+    PairedModels,
+    compare_mean_aucs,
+    compare_paired_aucs,
+    compare_unpaired_aucs,
+)
 from fpe_core.evaluation.delong import delong_interval
 
 
@@ -47,6 +52,38 @@ def test_unpaired_variances_add_up(drawn_cases: Callable) -> None:
     assert result.z == pytest.approx((first.auc - second.auc) / error)
     assert result.p_value == pytest.approx(2 * norm.sf(abs(result.z or 0)))
     assert result.high - result.difference == pytest.approx(norm.ppf(0.975) * error)
+
+
+def test_a_mean_of_one_pair_is_the_paired_test(drawn_cases: Callable) -> None:
+    (p, labels), q = drawn_cases(7, 80), drawn_cases(8, 80)[0]
+    assert compare_mean_aucs([PairedModels([p], [q], labels)]) == compare_paired_aucs(first=p, second=q, labels=labels)
+
+
+def test_the_same_pair_twice_says_no_more_than_once(drawn_cases: Callable) -> None:
+    (p, labels), q = drawn_cases(7, 80), drawn_cases(8, 80)[0]
+    once, twice = (compare_mean_aucs([PairedModels([p] * k, [q] * k, labels)]) for k in (1, 2))
+    assert (twice.difference, twice.low, twice.high) == pytest.approx((once.difference, once.low, once.high))
+
+
+def test_sets_without_a_common_case_narrow_the_interval(drawn_cases: Callable) -> None:
+    (p, labels), q = drawn_cases(7, 80), drawn_cases(8, 80)[0]
+    one, four = (compare_mean_aucs([PairedModels([p], [q], labels)] * k) for k in (1, 4))
+    assert four.difference == pytest.approx(one.difference)
+    assert four.high - four.difference == pytest.approx((one.high - one.difference) / 2)
+
+
+def test_the_mean_test_is_wrong_as_often_as_the_level_says() -> None:
+    rng, wrong, trials = np.random.default_rng(12), 0, 400
+    for _ in range(trials):
+        sets = []
+        for _ in range(4):
+            labels = np.arange(60) % 4 == 0
+            signal = labels + rng.normal(size=60)
+            models = [norm.cdf(signal + rng.normal(scale=0.7, size=60)) for _ in range(6)]
+            sets.append(PairedModels(models[:3], models[3:], labels))
+        result = compare_mean_aucs(sets)
+        wrong += not result.low < 0 < result.high
+    assert 0.02 < wrong / trials < 0.09
 
 
 def test_swapping_the_models_turns_the_sign(drawn_cases: Callable) -> None:

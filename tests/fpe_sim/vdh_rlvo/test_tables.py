@@ -142,7 +142,8 @@ def test_the_flow_shows_who_comes_back(study: Study) -> None:
 
 
 def test_findings_say_whether_daft_is_told_from_nothing(study: Study) -> None:
-    first, *others = findings(study)
+    overall, first, *others = findings(study)
+    assert overall.startswith(("DAFT helps: one network", "That DAFT helps is not shown: one network"))
     assert "EffB0 + DAFT against the same network without DAFT" in first
     assert "excludes zero" in first or "includes zero" in first
     assert any("How wide things are" in one for one in others)
