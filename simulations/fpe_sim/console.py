@@ -1,6 +1,7 @@
 """What `fpe-sim` shows while it works: one bar for each stage at a terminal, plain lines anywhere else."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,13 @@ def interruptible(go_on: str = "") -> Iterator[None]:
 
 @contextmanager
 def stage(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for one stage; yields the function to call with steps done and steps in all."""
+    """Show one stage; yields the function to call with steps done and steps in all."""
+    with _bar(title) if words().is_terminal else _lines(title) as show:
+        yield show
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=words()) as progress:
         task = progress.add_task(title, total=None)
@@ -45,6 +52,22 @@ def stage(title: str) -> Iterator[Callable[[int, int], None]]:
         if progress.tasks[0].total is None:
             # Nothing was left to do.
             progress.update(task, completed=1, total=1)
+
+
+@contextmanager
+def _lines(title: str) -> Iterator[Callable[[int, int], None]]:
+    """At most ten lines while it lasts, and one with its time at the end, for logs."""
+    start, tenths = time.monotonic(), 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal tenths
+        if total and done < total and 10 * done // total > tenths:
+            tenths = 10 * done // total
+            say(f"{title}: {done} of {total}")
+
+    say(title)
+    yield show
+    say(f"{title}: done in {time.monotonic() - start:.0f} s")
 
 
 @contextmanager
