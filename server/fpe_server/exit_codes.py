@@ -33,6 +33,9 @@ _NO_ERROR = {
     130: "Stopped before a study was finished; it goes on from its last round when it is started again.",
 }
 
+# Ends that are no error of the program, but share an error's exit code.
+_ALSO = {1: "`fpe-sim reproduce-check`: a number is outside its band, or a run failed."}
+
 
 def page() -> str:
     """The whole page as Markdown."""
@@ -51,6 +54,8 @@ def _exit_meanings() -> dict[int, str]:
     for kind in heads:
         if kind is not ConnectionRefused:
             meanings.setdefault(kind.exit_code, []).append(kind.safe_sentence)
+    for number, meaning in _ALSO.items():
+        meanings[number].append(meaning)
     return _NO_ERROR | {number: " Or: ".join(sentences) for number, sentences in meanings.items()}
 
 
