@@ -108,7 +108,7 @@ def train_round(
             _judge(model, loss, engine, history)
         history.training_s = time.monotonic() - started
         if book:
-            book.save(history)
+            book.save(history, finished=history.is_over(plan))
     log.info("%d epochs; %.0f %% of the time waited for cases", len(history.epoch_losses), 100 * waiting.share)
     return RoundOutcome(history.best, _summary(train, plan, history), waiting.share, engine.spent())
 

@@ -68,6 +68,7 @@ class _Metadata(FrozenModel):
     model_config = ConfigDict(ser_json_inf_nan="constants")
 
     key: str
+    finished: bool
     best_loss: float
     best_epoch: Annotated[int, Field(ge=0)]
     epoch_losses: Annotated[tuple[float, ...], Field(min_length=1)]
@@ -92,8 +93,8 @@ class RoundCheckpoint:
         self.key = key
         self.parts = parts
 
-    def save(self, history: History) -> None:
-        """Write everything that the next epoch depends on."""
+    def save(self, history: History, *, finished: bool) -> None:
+        """Write everything that the next epoch depends on, or, of a finished round, what need not be trained again."""
         parts = self.parts
         tensors = {
             "model": torch.from_numpy(read_state(parts.model).values),
@@ -105,6 +106,7 @@ class RoundCheckpoint:
         schedule = parts.schedule.state_dict() if parts.schedule else {}
         metadata = _Metadata(
             key=self.key,
+            finished=finished,
             best_loss=history.best_loss,
             best_epoch=history.best_epoch,
             epoch_losses=tuple(history.epoch_losses),
@@ -147,7 +149,10 @@ class RoundCheckpoint:
         except _DAMAGE as error:
             log.warning("%s is damaged (%s): the round begins anew", self.path, type(error).__name__)
             return None
-        log.warning("%s is of another plan, model, seed, device or of other cases: the round begins anew", self.path)
+        if not metadata.finished:
+            log.warning(
+                "%s is of another plan, model, seed, device or of other cases: the round begins anew", self.path
+            )
         return None
 
 

@@ -113,7 +113,7 @@ def test_the_scale_of_float16_losses_is_kept(plan: StudyPlan, splits: SplitCases
     first, second = book(), book()
     first.parts.stepper.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**9)
     first.parts.stepper.step(next(iter(ordered_batches(splits.train, batch_size=6, hardware=CPU))))
-    first.save(History(start, epoch_losses=[1.0], best_loss=1.0))
+    first.save(History(start, epoch_losses=[1.0], best_loss=1.0), finished=False)
     second.resume(start)
     assert second.parts.stepper.scaler.get_scale() == 2.0**9
     assert read_state(second.parts.model).values.tobytes() == read_state(first.parts.model).values.tobytes()
@@ -150,6 +150,13 @@ def test_the_micro_batch_that_fitted_is_remembered(train: Train, tmp_path: Path)
     with pytest.raises(Killed):
         train(progress=killed_in_epoch(2), hardware=small)
     assert_same(train(), train(checkpoint=None, hardware=small))
+
+
+def test_the_next_round_begins_without_a_warning(train: Train, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        train()
+        train(seed=2)
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("change", [{"seed": 2}, {"learning_rate": 0.02}, {"local_epochs": 6}])
@@ -206,6 +213,7 @@ def test_a_checkpoint_is_closed_and_holds_tensors_and_json_only(train: Train, tm
     metadata = json.loads(header["__metadata__"]["round"])
     assert set(metadata) == {
         "key",
+        "finished",
         "best_loss",
         "best_epoch",
         "epoch_losses",
