@@ -122,7 +122,7 @@ def _facts(protocol: FederatedProtocol, site: str, places: Sequence[tuple[Group,
         excluded.update(cases.quarantined)
         synthetic = synthetic or cases.synthetic
     return CohortFacts(
-        name=site,
+        name=f"{site}, {len(places)} seeds" if len(places) > 1 else site,
         synthetic=synthetic,
         num_eligible=eligible,
         num_included=included,
