@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from fpe_core.errors import TrainingError
 from fpe_sim.ray_tasks import Progress
 from fpe_sim.run_context import RunContext
 from fpe_sim.vdh_rlvo.protocol import VdhProtocol
-from fpe_sim.vdh_rlvo.run import run_on
+from fpe_sim.vdh_rlvo.run import run, run_on
 from tests.fpe_sim.vdh_rlvo.conftest import MakeCohort
 
 
@@ -55,3 +56,13 @@ def test_a_run_has_every_table_and_goes_on_from_what_is_there(
     again = run_on(cohort, protocol, context)
     assert weights.stat().st_mtime_ns == before
     assert again.model_copy(update={"seconds": {}}) == results.model_copy(update={"seconds": {}})
+
+
+def test_a_precision_that_trains_wrongly_is_refused_before_the_cohort_is_made(
+    protocol: VdhProtocol, tmp_path: Path
+) -> None:
+    training = protocol.small.training.model_copy(update={"precision": "bfloat16"})
+    small = protocol.small.model_copy(update={"training": training})
+    with pytest.raises(TrainingError, match="float32 on a CPU"):
+        run(protocol.model_copy(update={"small": small}), RunContext(tmp_path, jobs=1, device="cpu"))
+    assert not list(tmp_path.iterdir())
