@@ -67,7 +67,7 @@ def trained_models(
         spec.name: {one: input_training(spec, one, cohort, protocol) for one in protocol.inputs} for spec in specs
     }
     everything = [training for by_input in trainings.values() for training in by_input.values()]
-    with stage(f"training {', '.join(spec.name for spec in specs)}") as progress:
+    with stage(f"folds of {len(everything)} networks") as progress:
         run_tasks(train_fold, unfinished_folds(everything, context), context=context, progress=progress)
     return tuple(_loaded(spec, trainings[spec.name], context) for spec in specs)
 
