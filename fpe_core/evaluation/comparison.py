@@ -50,10 +50,7 @@ def compare_paired_aucs(
     Raises:
         NotEnoughCases: a class has fewer than two cases.
     """
-    cases, others = _testable(first, labels), _testable(second, labels)
-    result = correlated_aucs([cases.probabilities, others.probabilities], cases.labels)
-    contrast = np.array([1.0, -1.0])
-    return _compared(*result.aucs, variance=float(contrast @ result.covariance @ contrast), level=level)
+    return compare_mean_aucs([PairedModels([first], [second], labels)], level=level)
 
 
 @dataclass(frozen=True, eq=False)

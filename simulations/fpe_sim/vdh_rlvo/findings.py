@@ -7,7 +7,7 @@ from fpe_sim.vdh_rlvo import paper
 from fpe_sim.vdh_rlvo.ablation import AblationStudy
 from fpe_sim.vdh_rlvo.baselines import FoundOddsRatios
 from fpe_sim.vdh_rlvo.cohort import labels_of
-from fpe_sim.vdh_rlvo.gain import DaftGain, overall_gain
+from fpe_sim.vdh_rlvo.gain import DaftGain
 from fpe_sim.vdh_rlvo.judged import Part, summary
 from fpe_sim.vdh_rlvo.study import Study
 from fpe_sim.vdh_rlvo.tables import reached
@@ -66,15 +66,14 @@ def _overall_sentences(study: Study) -> list[str]:
     pairs = study.network_pairs
     if not pairs:
         return []
-    parts: dict[Part, str] = {"validation": "in validation", "test": "on the test cohort"}
-    found = {parts[part]: overall_gain(pairs, part) for part in parts}
-    known = {place: gain for place, gain in found.items() if gain}
+    places: dict[Part, str] = {"validation": "in validation", "test": "on the test cohort"}
+    known = study.overall_gains
     if not known:
         return ["Whether DAFT helps cannot be said: a class has a single case in a fold and in the test cohort."]
     helps = all(gain.low > 0 for gain in known.values())
     said = " and ".join(
-        f"{gain.difference:+.3f} {place} (DeLong's 95 % interval {gain.low:+.3f} to {gain.high:+.3f})"
-        for place, gain in known.items()
+        f"{gain.difference:+.3f} {places[part]} (DeLong's 95 % interval {gain.low:+.3f} to {gain.high:+.3f})"
+        for part, gain in known.items()
     )
     verdict = "DAFT helps" if helps else "That DAFT helps is not shown"
     networks = "one network" if len(pairs) == 1 else f"{len(pairs)} networks"

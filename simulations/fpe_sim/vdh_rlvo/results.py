@@ -10,7 +10,6 @@ from fpe_sim.vdh_rlvo import paper
 from fpe_sim.vdh_rlvo.cohort import labels_of
 from fpe_sim.vdh_rlvo.figures import written_figures
 from fpe_sim.vdh_rlvo.findings import departures, findings
-from fpe_sim.vdh_rlvo.gain import overall_gain
 from fpe_sim.vdh_rlvo.judged import PARTS, mean_auc
 from fpe_sim.vdh_rlvo.networks import TASK
 from fpe_sim.vdh_rlvo.study import Study
@@ -55,14 +54,12 @@ def numbers(study: Study) -> dict[str, float]:
     found |= {f"reachable_auc.{seen}": value for seen, value in study.cohort.ready.reachable_auc.items()}
     found |= {f"share_of_reachable.{one.seen}": one.share for one in reached(study) if one.share is not None}
     for name, folds in study.clinical.items():
-        found |= {f"auc.{part}.{name}": mean_auc(folds, part) for part in ("validation", "test")}
+        found |= {f"auc.{part}.{name}": mean_auc(folds, part) for part in PARTS}
     for variant, model in study.models.items():
-        found |= {f"auc.{part}.{variant.id}": mean_auc(model.folds, part) for part in ("validation", "test")}
+        found |= {f"auc.{part}.{variant.id}": mean_auc(model.folds, part) for part in PARTS}
     for gain in study.gains:
         found |= {f"daft_gain.{part}.{gain.variant.id}": value.mean for part, value in gain.by_fold.items()}
-    if pairs := study.network_pairs:
-        gains = {part: overall_gain(pairs, part) for part in PARTS}
-        found |= {f"daft_gain.{part}.overall": gain.difference for part, gain in gains.items() if gain}
+    found |= {f"daft_gain.{part}.overall": gain.difference for part, gain in study.overall_gains.items()}
     for column, ratio in study.odds.by_column.items():
         found[f"odds_ratio.{column}"] = ratio.odds_ratio
     return found | _ablation_numbers(study)
@@ -80,7 +77,7 @@ def _ablation_numbers(study: Study) -> dict[str, float]:
     }
     for letter, model in a.models.items():
         name = f"model-{letter.lower()}"
-        found |= {f"auc.{part}.{name}": mean_auc(model.folds, part) for part in ("validation", "test")}
+        found |= {f"auc.{part}.{name}": mean_auc(model.folds, part) for part in PARTS}
         found[f"auc.vote.{name}"] = delong_interval(a.vote(letter).mean_probability, labels).auc
     for first, second in paper.MCNEMAR:
         found[f"mcnemar_p.{first.lower()}-{second.lower()}"] = a.mcnemar(first, second).p_value

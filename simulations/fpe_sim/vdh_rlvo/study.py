@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from fpe_core.evaluation.comparison import AucComparison
 from fpe_core.models.clinical import Baseline
 from fpe_sim.vdh_rlvo.ablation import AblationStudy, best_variant
 from fpe_sim.vdh_rlvo.baselines import FoundOddsRatios
 from fpe_sim.vdh_rlvo.cohort import StudyCohort
-from fpe_sim.vdh_rlvo.gain import DaftGain, daft_gain
-from fpe_sim.vdh_rlvo.judged import Folds
+from fpe_sim.vdh_rlvo.gain import DaftGain, daft_gain, overall_gain
+from fpe_sim.vdh_rlvo.judged import PARTS, Folds, Part
 from fpe_sim.vdh_rlvo.networks import Variant
 from fpe_sim.vdh_rlvo.protocol import VdhProtocol
 from fpe_sim.vdh_rlvo.trained import TrainedModel
@@ -59,6 +60,13 @@ class Study:
             if variant.has_daft and variant.without_daft in self.models
             for seen, folds in model.inputs.items()
         )
+
+    @property
+    def overall_gains(self) -> dict[Part, AucComparison]:
+        """DAFT's gain over all `network_pairs`, in the parts whose cases are enough for a test; empty without pairs."""
+        pairs = self.network_pairs
+        found = {part: overall_gain(pairs, part) for part in PARTS} if pairs else {}
+        return {part: gain for part, gain in found.items() if gain}
 
     @property
     def images_alone(self) -> Variant | None:

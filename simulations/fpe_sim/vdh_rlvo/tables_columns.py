@@ -4,7 +4,6 @@ from fpe_core.data.clinical_columns import COLUMN_RULES
 from fpe_core.evaluation.comparison import AucComparison
 from fpe_sim.protocol_results import Entry, ResultTable, Row, interval_entry
 from fpe_sim.vdh_rlvo import paper
-from fpe_sim.vdh_rlvo.gain import overall_gain
 from fpe_sim.vdh_rlvo.judged import PARTS
 from fpe_sim.vdh_rlvo.networks import Variant
 from fpe_sim.vdh_rlvo.study import Study
@@ -27,7 +26,7 @@ def gain_table(study: Study) -> ResultTable:
         delong = [_comparison(gain.pooled[part]) for part in PARTS]
         rows.append(Row(name=gain.variant.label, entries=(*folds, *delong)))
     if pairs := study.network_pairs:
-        overall = [_comparison(overall_gain(pairs, part)) for part in PARTS]
+        overall = [_comparison(study.overall_gains.get(part)) for part in PARTS]
         name = f"all networks, {_pairs(len(pairs))}"
         rows.append(Row(name=name, entries=(Entry(), Entry(), *overall)))
     return ResultTable(

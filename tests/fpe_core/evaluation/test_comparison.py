@@ -11,7 +11,7 @@ from fpe_core.evaluation.comparison import (
     compare_paired_aucs,
     compare_unpaired_aucs,
 )
-from fpe_core.evaluation.delong import delong_interval
+from fpe_core.evaluation.delong import correlated_aucs, delong_interval
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,12 @@ def test_unpaired_variances_add_up(drawn_cases: Callable) -> None:
 
 def test_a_mean_of_one_pair_is_the_paired_test(drawn_cases: Callable) -> None:
     (p, labels), q = drawn_cases(7, 80), drawn_cases(8, 80)[0]
-    assert compare_mean_aucs([PairedModels([p], [q], labels)]) == compare_paired_aucs(first=p, second=q, labels=labels)
+    found = compare_mean_aucs([PairedModels([p], [q], labels)])
+    assert found == compare_paired_aucs(first=p, second=q, labels=labels)
+    delong = correlated_aucs([p, q], labels.astype(bool))
+    variance = delong.covariance[0, 0] + delong.covariance[1, 1] - 2 * delong.covariance[0, 1]
+    assert found.difference == pytest.approx(delong.aucs[0] - delong.aucs[1])
+    assert found.high - found.difference == pytest.approx(norm.ppf(0.975) * np.sqrt(variance))
 
 
 def test_the_same_pair_twice_says_no_more_than_once(drawn_cases: Callable) -> None:
