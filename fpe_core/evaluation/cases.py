@@ -32,6 +32,11 @@ class Cases(NamedTuple):
         """Cases without it."""
         return len(self.labels) - self.num_positive
 
+    @property
+    def fewest_of_a_class(self) -> int:
+        """Cases of the rarer class."""
+        return min(self.num_positive, self.num_negative)
+
 
 def binary_labels(labels: ArrayLike) -> BoolArray:
     """Labels as `(N,)` bool.

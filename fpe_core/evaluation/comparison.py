@@ -1,15 +1,25 @@
-"""Whether two AUCs differ: DeLong's test for models on the same cases, on different ones, and for groups of models."""
+"""Whether two AUCs differ: DeLong's test for models on the same cases, on different ones, and for groups of models.
+
+With fewer than `FEWEST_FOR_DELONG` cases of a class nothing is known of a difference, and its interval is all of
+[−1, 1].
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf, sqrt
 from statistics import NormalDist
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fpe_core.errors import NotEnoughCases
-from fpe_core.evaluation.cases import Cases, cases_of_both_classes
+from fpe_core.evaluation.cases import Cases, FloatArray, cases_of_both_classes
 from fpe_core.evaluation.delong import correlated_aucs
+from fpe_core.evaluation.metrics import roc_auc
+from fpe_core.evaluation.scores import FEWEST_FOR_DELONG
+
+_UNKNOWN: Final = inf
+"""Variance of a difference of which too few cases tell."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +32,9 @@ class AucComparison:
         difference: in [−1, 1].
         low: lower end of the difference's confidence interval.
         high: upper end.
-        z: difference / standard error; None where the standard error is 0.
-        p_value: two-sided, standard normal; None together with `z`: both models rank all pairs of cases alike, or
-            each separates the classes without a slip, and nothing varies that a test could go by.
+        z: difference / standard error; None where a test has nothing to go by: too few cases, or no standard error,
+            because both models rank all pairs of cases alike or each separates the classes without a slip.
+        p_value: two-sided, standard normal; None together with `z`.
     """
 
     first_auc: float
@@ -48,7 +58,7 @@ def compare_paired_aucs(
         level: coverage of the interval, in (0, 1).
 
     Raises:
-        NotEnoughCases: a class has fewer than two cases.
+        NotEnoughCases: a class has no case.
     """
     return compare_mean_aucs([PairedModels([first], [second], labels)], level=level)
 
@@ -73,28 +83,53 @@ def compare_mean_aucs(sets: Sequence[PairedModels], *, level: float = 0.95) -> A
 
     Within a set all models share the cases, and their covariances count; sets have no case in common, for example the
     validation cases of different folds, and each weighs the same. More cases in a set and more sets narrow the
-    interval; more models that say the same do not.
+    interval; more models that say the same do not. A variance needs two cases of each class in every set, and
+    `FEWEST_FOR_DELONG` in all sets together.
 
     Args:
         sets: at least one.
         level: coverage of the interval, in (0, 1).
 
     Raises:
-        NotEnoughCases: a class has fewer than two cases in one of the sets.
+        NotEnoughCases: a class has no case in one of the sets.
     """
     found = [_mean_aucs(one) for one in sets]
-    first, second, variance = (float(np.mean(values)) for values in zip(*found, strict=True))
-    return _compared(first, second, variance=variance / len(sets), level=level)
+    first, second = float(np.mean([one.first for one in found])), float(np.mean([one.second for one in found]))
+    fewest = min(sum(one.num_positive for one in found), sum(one.num_negative for one in found))
+    variance = sum(one.variance for one in found) / len(found) ** 2 if fewest >= FEWEST_FOR_DELONG else _UNKNOWN
+    return _compared(first, second, variance=variance, level=level)
 
 
-def _mean_aucs(models: PairedModels) -> tuple[float, float, float]:
-    """Mean AUC of the first and of the second models, and the variance of their difference."""
-    cases = [_testable(probabilities, models.labels) for probabilities in (*models.first, *models.second)]
-    result = correlated_aucs([one.probabilities for one in cases], cases[0].labels)
-    pairs = len(models.first)
-    contrast = np.repeat([1.0, -1.0], [pairs, len(models.second)]) / pairs
-    variance = float(contrast @ result.covariance @ contrast)
-    return float(result.aucs[:pairs].mean()), float(result.aucs[pairs:].mean()), variance
+class _MeanAucs(NamedTuple):
+    """Mean AUC of a set's first and second models, the variance of their difference, and the set's cases."""
+
+    first: float
+    second: float
+    variance: float
+    num_positive: int
+    num_negative: int
+
+
+def _mean_aucs(models: PairedModels) -> _MeanAucs:
+    first, second = (
+        [cases_of_both_classes(one, models.labels) for one in group] for group in (models.first, models.second)
+    )
+    weights = np.repeat([1 / len(first), -1 / len(second)], [len(first), len(second)])
+    return _MeanAucs(
+        float(np.mean([roc_auc(*cases) for cases in first])),
+        float(np.mean([roc_auc(*cases) for cases in second])),
+        _contrast_variance([*first, *second], weights),
+        first[0].num_positive,
+        first[0].num_negative,
+    )
+
+
+def _contrast_variance(models: Sequence[Cases], weights: FloatArray) -> float:
+    """Of the weighted sum of AUCs on the same cases."""
+    if models[0].fewest_of_a_class < 2:
+        return _UNKNOWN
+    covariance = correlated_aucs([one.probabilities for one in models], models[0].labels).covariance
+    return float(weights @ covariance @ weights)
 
 
 def compare_unpaired_aucs(
@@ -115,30 +150,19 @@ def compare_unpaired_aucs(
         level: coverage of the interval, in (0, 1).
 
     Raises:
-        NotEnoughCases: a class has fewer than two cases in one of the sets.
+        NotEnoughCases: a class has no case in one of the sets.
     """
-    results = [
-        correlated_aucs([cases.probabilities], cases.labels)
-        for cases in (_testable(first, first_labels), _testable(second, second_labels))
-    ]
-    variance = sum(float(result.covariance[0, 0]) for result in results)
-    return _compared(*(float(result.aucs[0]) for result in results), variance=variance, level=level)
-
-
-def _testable(probabilities: ArrayLike, labels: ArrayLike) -> Cases:
-    cases = cases_of_both_classes(probabilities, labels)
-    if min(cases.num_positive, cases.num_negative) < 2:
-        raise NotEnoughCases(
-            f"a test needs two cases of each class, got {cases.num_positive} positive, {cases.num_negative} negative"
-        )
-    return cases
+    both = [cases_of_both_classes(first, first_labels), cases_of_both_classes(second, second_labels)]
+    enough = min(cases.fewest_of_a_class for cases in both) >= FEWEST_FOR_DELONG
+    variance = sum(_contrast_variance([cases], np.ones(1)) for cases in both) if enough else _UNKNOWN
+    return _compared(*(roc_auc(*cases) for cases in both), variance=variance, level=level)
 
 
 def _compared(first: float, second: float, *, variance: float, level: float) -> AucComparison:
-    difference, normal = float(first - second), NormalDist()
-    error = float(np.sqrt(variance)) if variance > 0 else 0.0
+    difference, normal = first - second, NormalDist()
+    error = sqrt(max(variance, 0.0))
     reach = normal.inv_cdf(0.5 + level / 2) * error
-    z = difference / error if error else None
+    z = difference / error if 0 < error < _UNKNOWN else None
     p_value = None if z is None else 2 * normal.cdf(-abs(z))
     low, high = max(difference - reach, -1.0), min(difference + reach, 1.0)
-    return AucComparison(float(first), float(second), difference, low, high, z, p_value)
+    return AucComparison(first, second, difference, low, high, z, p_value)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fpe_core.evaluation.cases import BoolArray, Cases, FloatArray, cases_of_both_classes
-from fpe_core.evaluation.scores import AucInterval, normal_interval, placements
+from fpe_core.evaluation.metrics import roc_auc
+from fpe_core.evaluation.scores import FEWEST_FOR_DELONG, AucInterval, normal_interval, placements
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +30,8 @@ class CorrelatedAucs:
 def delong_interval(probabilities: ArrayLike, labels: ArrayLike, *, level: float = 0.95) -> AucInterval:
     """Exact AUC with DeLong's confidence interval.
 
-    The same as `scores.auc_interval`, of the probabilities themselves instead of their bins. A class of one case has
-    no variance, and the interval is all of [0, 1].
+    The same as `scores.auc_interval`, of the probabilities themselves instead of their bins. With fewer than
+    `FEWEST_FOR_DELONG` cases of a class the interval is all of [0, 1].
 
     Args:
         probabilities: `(N,)` float in [0, 1].
@@ -41,8 +42,8 @@ def delong_interval(probabilities: ArrayLike, labels: ArrayLike, *, level: float
         NotEnoughCases: a class has no case.
     """
     cases = cases_of_both_classes(probabilities, labels)
-    if min(cases.num_positive, cases.num_negative) < 2:
-        return AucInterval(float(_placed(cases)[0].mean()), 0.0, 1.0)
+    if cases.fewest_of_a_class < FEWEST_FOR_DELONG:
+        return AucInterval(roc_auc(cases.probabilities, cases.labels), 0.0, 1.0)
     result = correlated_aucs([cases.probabilities], cases.labels)
     return normal_interval(float(result.aucs[0]), float(result.covariance[0, 0]), level=level)
 

@@ -7,10 +7,12 @@ from statistics import fmean, stdev
 
 import numpy as np
 from scipy.stats import t as student_t
+from scipy.stats import ttest_1samp
 
 from fpe_core.evaluation.discrimination import PredictionScores
 
 _COUNTS = ("num_cases", "num_positive")
+_NO_SPREAD = 1e-12
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,50 @@ def student_half_width(sd: float, num_values: int, *, level: float = 0.95) -> fl
         level: of the interval, in (0, 1).
     """
     return float(student_t.ppf(0.5 + level / 2, num_values - 1)) * sd / sqrt(num_values)
+
+
+@dataclass(frozen=True)
+class FoldDifference:
+    """Mean over the folds of the difference of two models' AUCs, or of another score in [0, 1], first − second.
+
+    Folds share most of their training cases, and in a common test cohort all of their cases: the interval is rather
+    too narrow.
+
+    Attributes:
+        mean: in [−1, 1].
+        low: lower end of Student's 95 % interval, paired by fold, cut to [−1, 1].
+        high: upper end.
+        p_value: two-sided, of the paired t test; None where all folds differ by the same.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p_value: float | None
+
+
+def fold_difference(first: Sequence[float], second: Sequence[float]) -> FoldDifference:
+    """Compare two models on the same folds.
+
+    Differences that are all the same, as happens with a handful of cases, tell nothing of how they spread: the interval
+    is then all of [−1, 1].
+
+    Args:
+        first: a score of each fold, at least two.
+        second: of the other model, in the same order.
+
+    Raises:
+        ValueError: lengths differ, or there is only one fold.
+    """
+    if len(first) < 2 or len(first) != len(second):
+        raise ValueError(f"expected the same two or more folds twice, got {len(first)} and {len(second)}")
+    differences = np.subtract(first, second)
+    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
+    if spread < _NO_SPREAD:
+        return FoldDifference(mean, -1.0, 1.0, None)
+    reach = student_half_width(spread, len(differences))
+    p_value = float(ttest_1samp(differences, 0.0).pvalue)
+    return FoldDifference(mean, max(mean - reach, -1.0), min(mean + reach, 1.0), p_value)
 
 
 def summarise_folds(folds: Sequence[PredictionScores]) -> dict[str, MeanSd | None]:

@@ -21,6 +21,14 @@ _LARGEST_LOGIT = 20.0
 Counts = Sequence[int] | IntArray
 """`(NUM_SCORE_BINS,)` number of cases per bin, from probability 0 up."""
 
+FEWEST_FOR_DELONG = 5
+"""Cases of each class below which DeLong's variance is not used.
+
+It takes an AUC's distribution for normal and reads its width off the cases. Of 95 % intervals around an AUC of .65 or
+.80, drawn from two normal populations with 12 or 40 negative cases, those with two positive cases held the truth in 65
+to 77 %, with five in 84 to 90 %, with twenty in 92 to 94 %.
+"""
+
 
 def _score_edges() -> NDArray[np.float64]:
     reach = np.arcsinh(_LARGEST_LOGIT / _FINE_LOGIT)
@@ -129,7 +137,7 @@ def auc_from_counts(*, positive: Counts, negative: Counts) -> float:
 def auc_interval(*, positive: Counts, negative: Counts, level: float = 0.95) -> AucInterval:
     """AUC with DeLong's confidence interval (DeLong et al., Biometrics 1988), exact on the binned scores.
 
-    A class of one case has no variance, and the interval is all of [0, 1].
+    With fewer than `FEWEST_FOR_DELONG` cases of a class the interval is all of [0, 1].
 
     Args:
         positive: counts of positive cases.
@@ -141,7 +149,7 @@ def auc_interval(*, positive: Counts, negative: Counts, level: float = 0.95) -> 
     """
     pos, neg = _both_classes(positive, negative)
     auc = auc_from_counts(positive=pos, negative=neg)
-    if min(pos.sum(), neg.sum()) < 2:
+    if min(pos.sum(), neg.sum()) < FEWEST_FOR_DELONG:
         return AucInterval(auc, 0.0, 1.0)
     # The negatives' placements are seen from below; seen from above they are one minus it, with the same variance.
     variance = _variance(placements(neg), pos) / pos.sum() + _variance(placements(pos), neg) / neg.sum()

@@ -11,6 +11,7 @@ from fpe_core.data.labels import label_of
 from fpe_core.evaluation.cases import FloatArray
 from fpe_core.evaluation.comparison import AucComparison, compare_paired_aucs, compare_unpaired_aucs
 from fpe_core.evaluation.folds import MeanSd
+from fpe_core.evaluation.scores import FEWEST_FOR_DELONG
 from fpe_core.seeds import derive_seed
 from fpe_core.training.fold_store import FoldOutcome
 from fpe_sim.external_validation.locks import Lock
@@ -20,11 +21,6 @@ from fpe_sim.external_validation.recalibration import recalibrated_in_the_large
 from fpe_sim.external_validation.scores import SetScores, fold_scores, set_scores
 
 FoldSummary = Mapping[str, MeanSd | None]
-LEAST_TO_COMPARE = 5
-"""Cases of each class in each set below which AUCs are not compared.
-
-DeLong's test takes an AUC's distribution for normal; with two cases against two it finds a difference in nothing.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +34,7 @@ class PairResult:
         home: on the home test cohort; None where it has fewer than two cases of a class.
         away: on all cases of the other hospital; None likewise.
         recalibrated: the same cases after one intercept fitted to them; None likewise.
-        loss: AUC at home minus AUC away; None where a class has fewer than `LEAST_TO_COMPARE` cases at one of them.
+        loss: AUC at home minus AUC away; None where a class has fewer than `FEWEST_FOR_DELONG` cases at one of them.
         validation_folds, home_folds, away_folds: mean (SD) of the single models, each at its own threshold.
     """
 
@@ -137,7 +133,7 @@ def local_comparison(
     tested = {row.case_id for row in hospital.test}
     at = [number for number, row in enumerate(hospital.rows) if row.case_id in tested]
     labels = labels_of(hospital.test, visitor)
-    if min(labels.sum(), len(labels) - labels.sum()) < LEAST_TO_COMPARE:
+    if min(labels.sum(), len(labels) - labels.sum()) < FEWEST_FOR_DELONG:
         return None
     difference = compare_paired_aucs(
         first=ensemble([fold.test.probabilities for fold in own]),
@@ -148,7 +144,7 @@ def local_comparison(
 
 
 def _loss(home: SetScores | None, away: SetScores | None) -> AucComparison | None:
-    if home is None or away is None or min(home.fewest_of_a_class, away.fewest_of_a_class) < LEAST_TO_COMPARE:
+    if home is None or away is None or min(home.fewest_of_a_class, away.fewest_of_a_class) < FEWEST_FOR_DELONG:
         return None
     return compare_unpaired_aucs(
         first=home.probabilities, first_labels=home.labels, second=away.probabilities, second_labels=away.labels

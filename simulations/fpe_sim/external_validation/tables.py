@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from fpe_core.evaluation.calibration import Estimate
+from fpe_core.evaluation.scores import FEWEST_FOR_DELONG
 from fpe_core.evaluation.shares import Share
 from fpe_sim.external_validation.pairs import HOSPITAL_TITLES, Pair
 from fpe_sim.external_validation.paper import INTERNAL_RESULTS, NOTHING
 from fpe_sim.external_validation.participants import Participants, count_cases
 from fpe_sim.external_validation.reachable import Reachable
-from fpe_sim.external_validation.results import LEAST_TO_COMPARE, FoldSummary, LocalComparison, PairResult
+from fpe_sim.external_validation.results import FoldSummary, LocalComparison, PairResult
 from fpe_sim.external_validation.scores import NUM_BINS, Interval, SetScores
 from fpe_sim.protocol_results import Entry, ResultTable, Row, interval_entry, mean_sd_entry
 
@@ -58,7 +59,7 @@ def travel_table(results: Sequence[PairResult], reachable: Reachable) -> ResultT
         rows=tuple(Row(name=one.pair.title, entries=_travel(one, reachable)) for one in results),
         note="Home test and away: mean probability of the fold models, which were locked before; AUC with DeLong's "
         "95 % interval; the loss by DeLong's test for different cases, if each class has at least "
-        f"{LEAST_TO_COMPARE} cases at both. Reachable: best AUC that any model can reach "
+        f"{FEWEST_FOR_DELONG} cases at both. Reachable: best AUC that any model can reach "
         "from the images of that hospital's phantoms. " + _ORIENTATION,
     )
 
@@ -170,7 +171,7 @@ def local_table(locals_: Sequence[LocalComparison]) -> ResultTable:
         columns=("test cases", "AUC, own", "AUC, visitor", "own − visitor", "p"),
         rows=tuple(Row(name=one.visitor.title, entries=_local(one)) for one in locals_),
         note="Test cohort of the hospital that is visited: neither model has seen it. DeLong's paired test, if each "
-        f"class has at least {LEAST_TO_COMPARE} cases there.",
+        f"class has at least {FEWEST_FOR_DELONG} cases there.",
     )
 
 

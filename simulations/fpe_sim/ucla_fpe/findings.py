@@ -54,11 +54,11 @@ def _prospective(ssl: Measured, num_test: int, reachable: float | None) -> str:
 
 
 def _self_supervision(gain: Difference, num_scans: int, num_development: int) -> str:
-    cross, test = gain.out_of_fold, gain.test
-    verdict = _verdict(gain.low, gain.high)
+    folds, cross, test = gain.over_folds, gain.out_of_fold, gain.test
+    verdict = _verdict(folds.low, folds.high)
     return (
         f"Self-supervision on {num_scans} scans, beside {num_development} labelled ones, changed the AUC over the "
-        f"folds by {gain.mean:+.3f} (95 % interval {gain.low:+.3f} to {gain.high:+.3f}, paired t over the folds): "
+        f"folds by {folds.mean:+.3f} (95 % interval {folds.low:+.3f} to {folds.high:+.3f}, paired t over the folds): "
         f"{verdict}. Out of fold by {cross.difference:+.3f} ({cross.low:+.3f} to {cross.high:+.3f}, paired DeLong), on "
         f"the prospective patients by {test.difference:+.3f} ({test.low:+.3f} to {test.high:+.3f})."
     )
@@ -107,9 +107,9 @@ def numbers(
         "ssl_epochs": len(pretraining.epoch_losses),
         "ssl_last_loss": pretraining.epoch_losses[-1],
         "ssl_last_spread": pretraining.epoch_spreads[-1],
-        "ssl_gain": gain.mean,
-        "ssl_gain_low": gain.low,
-        "ssl_gain_high": gain.high,
+        "ssl_gain": gain.over_folds.mean,
+        "ssl_gain_low": gain.over_folds.low,
+        "ssl_gain_high": gain.over_folds.high,
         "ssl_gain_out_of_fold": gain.out_of_fold.difference,
     }
     for candidate in candidates(modality):

@@ -8,7 +8,7 @@ import numpy as np
 from fpe_core.evaluation.comparison import AucComparison, compare_paired_aucs
 from fpe_core.evaluation.delong import delong_interval
 from fpe_core.evaluation.discrimination import PredictionScores, prediction_scores
-from fpe_core.evaluation.folds import MeanSd, mean_sd, student_half_width, summarise_folds
+from fpe_core.evaluation.folds import FoldDifference, MeanSd, fold_difference, summarise_folds
 from fpe_core.evaluation.mean_roc import MeanRoc, mean_roc
 from fpe_core.evaluation.scores import AucInterval
 from fpe_core.training.fold_store import FoldOutcome
@@ -46,16 +46,12 @@ class Difference:
     """A network's AUC less another's, on the same cases.
 
     Attributes:
-        mean: over the folds, on validation cases.
-        low: lower end of the 95 % interval of Student's paired t over the folds.
-        high: its upper end. Folds share most of their training cases: the interval is rather too narrow.
+        over_folds: paired by fold, on validation cases.
         out_of_fold: DeLong's test on the development cases, each judged by the model that has not seen it.
         test: DeLong's test on the test cohort, of the folds' mean probability.
     """
 
-    mean: float
-    low: float
-    high: float
+    over_folds: FoldDifference
     out_of_fold: AucComparison
     test: AucComparison
 
@@ -82,26 +78,13 @@ def measure(folds: Sequence[FoldOutcome]) -> Measured:
 
 def difference(first: Sequence[FoldOutcome], second: Sequence[FoldOutcome]) -> Difference:
     """First less second; both have the same folds."""
-    mean, low, high = paired_interval(measure(first).validation_aucs, measure(second).validation_aucs)
     (one, labels), (other, _) = pooled(first), pooled(second)
     (one_test, test_labels), (other_test, _) = mean_test(first), mean_test(second)
     return Difference(
-        mean=mean,
-        low=low,
-        high=high,
+        over_folds=fold_difference(measure(first).validation_aucs, measure(second).validation_aucs),
         out_of_fold=compare_paired_aucs(first=one, second=other, labels=labels),
         test=compare_paired_aucs(first=one_test, second=other_test, labels=test_labels),
     )
-
-
-def paired_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float, float]:
-    """Mean difference first − second of at least two pairs, and its 95 % interval by Student's t.
-
-    Where all pairs differ by the same amount, the interval is that amount.
-    """
-    gains = mean_sd([one - other for one, other in zip(first, second, strict=True)])
-    reach = student_half_width(gains.sd or 0.0, gains.num_values)
-    return gains.mean, gains.mean - reach, gains.mean + reach
 
 
 Judged = tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.int64]]]

@@ -1,31 +1,10 @@
 """Whether one model's AUC is above another's on the same held-out cases: over folds, and pooled."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy import stats
-
 from fpe_core.evaluation.comparison import AucComparison, compare_paired_aucs
-from fpe_core.evaluation.folds import student_half_width
+from fpe_core.evaluation.folds import FoldDifference, fold_difference
 from fpe_sim.ucla_scanet.held_out import FoldPredictions, pooled
-
-
-@dataclass(frozen=True)
-class OverFolds:
-    """Mean difference of AUCs over K folds, with Student's interval.
-
-    Attributes:
-        mean: first − second.
-        low: lower end of the 95 % interval.
-        high: upper end.
-        p_value: two-sided; None where all folds have the same difference.
-    """
-
-    mean: float
-    low: float
-    high: float
-    p_value: float | None
 
 
 @dataclass(frozen=True)
@@ -42,7 +21,7 @@ class ModelComparison:
 
     first: str
     second: str
-    over_folds: OverFolds
+    over_folds: FoldDifference
     pooled: AucComparison
 
 
@@ -50,25 +29,13 @@ def compare_models(first: str, second: str, predictions: dict[str, tuple[FoldPre
     """Compare two models by name.
 
     Raises:
-        NotEnoughCases: a class has fewer than two held-out cases.
+        NotEnoughCases: a class has no held-out case.
     """
     ours, theirs = predictions[first], predictions[second]
-    differences = [a.scores.auc - b.scores.auc for a, b in zip(ours, theirs, strict=True)]
     together, others = pooled(ours), pooled(theirs)
     return ModelComparison(
         first=first,
         second=second,
-        over_folds=paired_t(differences),
+        over_folds=fold_difference(*([fold.scores.auc for fold in folds] for folds in (ours, theirs))),
         pooled=compare_paired_aucs(first=together.probabilities, second=others.probabilities, labels=together.labels),
     )
-
-
-def paired_t(differences: Sequence[float]) -> OverFolds:
-    """Student's interval and test of the mean of K ≥ 2 differences."""
-    values = np.asarray(differences, dtype=np.float64)
-    mean, error = float(values.mean()), float(stats.sem(values))
-    if error == 0:
-        return OverFolds(mean, mean, mean, None)
-    half = student_half_width(float(values.std(ddof=1)), len(values))
-    p_value = 2 * float(stats.t.sf(abs(mean) / error, len(values) - 1))
-    return OverFolds(mean, mean - half, mean + half, p_value)

@@ -66,10 +66,9 @@ def _gain(study: Study, folder: Path) -> ResultFigure:
         for row, gain in enumerate(study.gains):
             for shift, part, colour in ((0.12, "validation", COLOURS[0]), (-0.12, "test", COLOURS[1])):
                 found = gain.pooled["validation" if part == "validation" else "test"]
-                if found is not None:
-                    y = len(study.gains) - row + shift
-                    axes.plot([found.low, found.high], [y, y], color=colour, linewidth=2)
-                    axes.plot([found.difference], [y], "o", color=colour, label=part if row == 0 else None)
+                y = len(study.gains) - row + shift
+                axes.plot([found.low, found.high], [y, y], color=colour, linewidth=2)
+                axes.plot([found.difference], [y], "o", color=colour, label=part if row == 0 else None)
         places = [len(study.gains) - row for row in range(len(study.gains))]
         axes.set_yticks(places, [gain.variant.label for gain in study.gains])
         axes.set(xlabel="AUC with DAFT minus AUC without (DeLong, 95 % interval)", ylim=(0.4, len(study.gains) + 0.6))

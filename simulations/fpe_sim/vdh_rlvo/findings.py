@@ -3,6 +3,7 @@
 from fpe_core.config.study import ClinicalColumn
 from fpe_core.evaluation.delong import delong_interval
 from fpe_core.evaluation.folds import MeanSd
+from fpe_core.evaluation.scores import FEWEST_FOR_DELONG
 from fpe_sim.vdh_rlvo import paper
 from fpe_sim.vdh_rlvo.ablation import AblationStudy
 from fpe_sim.vdh_rlvo.baselines import FoundOddsRatios
@@ -67,13 +68,11 @@ def _overall_sentences(study: Study) -> list[str]:
     if not pairs:
         return []
     places: dict[Part, str] = {"validation": "in validation", "test": "on the test cohort"}
-    known = study.overall_gains
-    if not known:
-        return ["Whether DAFT helps cannot be said: a class has a single case in a fold and in the test cohort."]
-    helps = all(gain.low > 0 for gain in known.values())
+    gains = study.overall_gains
+    helps = all(gain.low > 0 for gain in gains.values())
     said = " and ".join(
         f"{gain.difference:+.3f} {places[part]} (DeLong's 95 % interval {gain.low:+.3f} to {gain.high:+.3f})"
-        for part, gain in known.items()
+        for part, gain in gains.items()
     )
     verdict = "DAFT helps" if helps else "That DAFT helps is not shown"
     networks = "one network" if len(pairs) == 1 else f"{len(pairs)} networks"
@@ -83,18 +82,11 @@ def _overall_sentences(study: Study) -> list[str]:
 def _gain_sentence(gain: DaftGain) -> str:
     tested = gain.pooled["test"]
     folds = gain.by_fold["validation"]
-    by_fold = (
-        f"in validation {folds.mean:+.3f} (Student's 95 % interval over the folds {folds.low:+.3f} to "
-        f"{folds.high:+.3f})"
-    )
-    if tested is None:
-        return (
-            f"{gain.variant.label} against the same network without DAFT: AUC {by_fold}; too few test cases for a test."
-        )
     return (
         f"{gain.variant.label} against the same network without DAFT: AUC {tested.difference:+.3f} on the test cohort "
         f"(DeLong's 95 % interval {tested.low:+.3f} to {tested.high:+.3f}), {_zero(tested.low, tested.high)}; "
-        f"{by_fold}, {_zero(folds.low, folds.high)}."
+        f"in validation {folds.mean:+.3f} (Student's 95 % interval over the folds {folds.low:+.3f} to "
+        f"{folds.high:+.3f}), {_zero(folds.low, folds.high)}."
     )
 
 
@@ -180,8 +172,13 @@ def _odds_sentence(odds: FoundOddsRatios) -> str:
 def _width_sentence(study: Study) -> str:
     division, folds = study.cohort.division, study.protocol.num_folds
     development, test = int(labels_of(division.development).sum()), int(labels_of(division.test).sum())
+    few = (
+        f" With fewer than {FEWEST_FOR_DELONG} of them nothing is known of an AUC or a difference there, and DeLong's "
+        "interval is the whole range."
+    )
     return (
         f"How wide things are: {development} refractory occlusions in development, about {development / folds:.0f} in "
         f"each validation fold, and {test} among {len(division.test)} test cases. One positive case more or less found "
         f"moves a fold's sensitivity by {100 * folds / development:.0f} points and the test's by {100 / test:.0f}."
+        f"{few if test < FEWEST_FOR_DELONG else ''}"
     )

@@ -106,9 +106,14 @@ def summary(folds: Folds, part: Part) -> dict[str, MeanSd | None]:
     return summarise_folds(fold_scores(folds, part))
 
 
+def fold_aucs(folds: Folds, part: Part) -> list[float]:
+    """AUC of each fold."""
+    return [scores.auc for scores in fold_scores(folds, part)]
+
+
 def mean_auc(folds: Folds, part: Part) -> float:
     """Mean AUC over the folds."""
-    return float(np.mean([scores.auc for scores in fold_scores(folds, part)]))
+    return float(np.mean(fold_aucs(folds, part)))
 
 
 def majority_vote(folds: Folds) -> FoldVote:
@@ -133,8 +138,8 @@ def pooled_interval(folds: Folds, part: Part) -> AucInterval:
     return delong_interval(probabilities, labels)
 
 
-def paired_difference(first: Folds, second: Folds, part: Part) -> AucComparison | None:
-    """DeLong's test of two models on the same `pooled` cases; None where a class has a single case.
+def paired_difference(first: Folds, second: Folds, part: Part) -> AucComparison:
+    """DeLong's test of two models on the same `pooled` cases.
 
     Raises:
         ValueError: the models have other cases.
@@ -142,6 +147,4 @@ def paired_difference(first: Folds, second: Folds, part: Part) -> AucComparison 
     (probabilities, labels), (others, other_labels) = pooled(first, part), pooled(second, part)
     if not np.array_equal(labels, other_labels):
         raise ValueError("a paired difference needs two models of the same cases")
-    if min(labels.sum(), len(labels) - labels.sum()) < 2:
-        return None
     return compare_paired_aucs(first=probabilities, second=others, labels=labels)

@@ -63,10 +63,9 @@ class Study:
 
     @property
     def overall_gains(self) -> dict[Part, AucComparison]:
-        """DAFT's gain over all `network_pairs`, in the parts whose cases are enough for a test; empty without pairs."""
+        """DAFT's gain over all `network_pairs`, by part; empty without pairs."""
         pairs = self.network_pairs
-        found = {part: overall_gain(pairs, part) for part in PARTS} if pairs else {}
-        return {part: gain for part, gain in found.items() if gain}
+        return {part: overall_gain(pairs, part) for part in PARTS} if pairs else {}
 
     @property
     def images_alone(self) -> Variant | None:

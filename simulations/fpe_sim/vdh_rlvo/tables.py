@@ -105,8 +105,9 @@ def vote_table(study: Study) -> ResultTable:
         title="Section 3.2: majority vote over the folds, test cohort",
         columns=paper.SCORES,
         rows=tuple(rows),
-        note="AUC of the vote: of the mean probability over the folds, with DeLong's 95 % interval. A case is called "
-        "positive by more than half of the folds; a tie is negative.",
+        note="AUC of the vote: of the mean probability over the folds, with DeLong's 95 % interval, which is the whole "
+        "range with fewer than five cases of a class. A case is called positive by more than half of the folds; "
+        "a tie is negative.",
     )
 
 
@@ -148,9 +149,10 @@ def reachable_table(study: Study) -> ResultTable:
         title="AUC beside the best that any model can reach on these phantoms",
         columns=("validation AUC", "test AUC", "reachable", "test AUC by the reachable"),
         rows=tuple(rows),
-        note="DeLong's 95 % interval; validation: out-of-fold predictions side by side; test: mean probability over "
-        "the folds. The reachable AUC is that of the development population, by what is seen; a small test cohort can "
-        "lie above it by chance, and the model of both was the best of several in validation.",
+        note="DeLong's 95 % interval, the whole range with fewer than five cases of a class; validation: out-of-fold "
+        "predictions side by side; test: mean probability over the folds. The reachable AUC is that of the "
+        "development population, by what is seen; a small test cohort can lie above it by chance, and the model of "
+        "both was the best of several in validation.",
     )
 
 

@@ -26,7 +26,7 @@ def gain_table(study: Study) -> ResultTable:
         delong = [_comparison(gain.pooled[part]) for part in PARTS]
         rows.append(Row(name=gain.variant.label, entries=(*folds, *delong)))
     if pairs := study.network_pairs:
-        overall = [_comparison(study.overall_gains.get(part)) for part in PARTS]
+        overall = [_comparison(study.overall_gains[part]) for part in PARTS]
         name = f"all networks, {_pairs(len(pairs))}"
         rows.append(Row(name=name, entries=(Entry(), Entry(), *overall)))
     return ResultTable(
@@ -39,8 +39,8 @@ def gain_table(study: Study) -> ResultTable:
         rows=tuple(rows),
         note="95 % intervals. Over folds: Student's, paired by fold; folds share training cases, so that it is too "
         "narrow. DeLong's: paired by case; it takes the networks as given and leaves out what another training would "
-        "change. The last row is about the networks before they vote, each fold scored on its own. The paper's column "
-        "is the difference of its printed means.",
+        "change, and is the whole range with fewer than five cases of a class. The last row is about the networks "
+        "before they vote, each fold scored on its own. The paper's column is the difference of its printed means.",
     )  # fmt: skip
 
 
@@ -101,7 +101,5 @@ def _printed_gain(variant: Variant, part: int) -> str:
     return f"{with_daft - without:+.2f}"
 
 
-def _comparison(found: AucComparison | None) -> Entry:
-    if found is None:
-        return Entry()
+def _comparison(found: AucComparison) -> Entry:
     return interval_entry(found.difference, found.low, found.high)

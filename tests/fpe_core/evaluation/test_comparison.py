@@ -12,6 +12,7 @@ from fpe_core.evaluation.comparison import (
     compare_unpaired_aucs,
 )
 from fpe_core.evaluation.delong import correlated_aucs, delong_interval
+from fpe_core.evaluation.metrics import roc_auc
 
 
 @pytest.mark.parametrize(
@@ -113,14 +114,43 @@ def test_nothing_to_go_by(drawn_cases: Callable) -> None:
     same = compare_paired_aucs(first=p, second=p**2, labels=labels)
     assert (same.difference, same.z, same.p_value) == (pytest.approx(0), None, None)
     apart = compare_unpaired_aucs(
-        first=[0.1, 0.2, 0.8, 0.9], first_labels=[0, 0, 1, 1], second=[0.1, 0.2, 0.8, 0.9], second_labels=[1, 1, 0, 0]
+        first=np.linspace(0, 1, 10),
+        first_labels=np.arange(10) >= 5,
+        second=np.linspace(0, 1, 10),
+        second_labels=np.arange(10) < 5,
     )
     assert (apart.difference, apart.z, apart.p_value) == (1, None, None)
 
 
-def test_one_case_of_a_class_has_no_variance() -> None:
-    with pytest.raises(NotEnoughCases, match="two cases of each class, got 1 positive"):
-        compare_paired_aucs(first=[0.1, 0.2, 0.3], second=[0.1, 0.2, 0.3], labels=[0, 0, 1])
+@pytest.mark.parametrize(("num_positive", "known"), [(1, False), (2, False), (4, False), (5, True)])
+def test_a_difference_needs_five_cases_of_each_class(num_positive: int, known: bool) -> None:
+    labels = np.arange(20) < num_positive
+    first, second = np.random.default_rng(3).random((2, 20))
+    paired = compare_paired_aucs(first=first, second=second, labels=labels)
+    mirrored = compare_paired_aucs(first=first, second=second, labels=~labels)
+    apart = compare_unpaired_aucs(first=first, first_labels=labels, second=second, second_labels=np.arange(20) < 10)
+    assert paired.difference == roc_auc(first, labels) - roc_auc(second, labels)
+    for found in (paired, mirrored, apart):
+        assert ((found.low, found.high) != (-1, 1)) is known
+        assert (found.p_value is not None) is known
+
+
+def test_five_cases_may_lie_in_several_sets_of_at_least_two() -> None:
+    rng = np.random.default_rng(4)
+
+    def intervals(positives: list[int]) -> tuple[float, float]:
+        sets = [PairedModels([rng.random(12)], [rng.random(12)], np.arange(12) < num) for num in positives]
+        found = compare_mean_aucs(sets)
+        return found.low, found.high
+
+    assert intervals([2, 2]) == (-1, 1)
+    assert intervals([5, 1]) == (-1, 1)
+    assert intervals([3, 2]) != (-1, 1)
+
+
+def test_a_class_without_cases_is_refused() -> None:
+    with pytest.raises(NotEnoughCases, match="both classes"):
+        compare_paired_aucs(first=[0.1, 0.2], second=[0.1, 0.2], labels=[0, 0])
 
 
 def test_lengths_agree() -> None:

@@ -42,7 +42,7 @@ def test_the_papers_own_example_as_sas_prints_it(
 
 
 @fast
-@given(st.lists(score, min_size=2, max_size=20), st.lists(score, min_size=2, max_size=20))
+@given(st.lists(score, min_size=5, max_size=20), st.lists(score, min_size=5, max_size=20))
 def test_interval_is_that_of_all_pairs(positive: list[float], negative: list[float]) -> None:
     p, y = np.array(positive + negative), np.array([1] * len(positive) + [0] * len(negative))
     reach = 1.959963984540054 * kernel_covariance([p], y)[0, 0] ** 0.5
@@ -89,11 +89,11 @@ def test_order_of_cases_and_monotone_curves_change_nothing_and_swapped_labels_mi
 
 
 def test_small_classes() -> None:
-    alone = delong_interval([0.9, 0.1, 0.2], [1, 0, 0])
-    assert (alone.auc, alone.low, alone.high) == (1.0, 0.0, 1.0)
-    apart = delong_interval([0.9, 0.8, 0.1, 0.2], [1, 1, 0, 0])
+    few = delong_interval([0.9, 0.8, 0.7, 0.6, 0.1, 0.2, 0.3, 0.4, 0.5], [1] * 4 + [0] * 5)
+    assert (few.auc, few.low, few.high) == (1.0, 0.0, 1.0)
+    apart = delong_interval([0.9, 0.8, 0.7, 0.65, 0.6, 0.1, 0.2, 0.3, 0.4, 0.5], [1] * 5 + [0] * 5)
     assert (apart.auc, apart.low, apart.high) == (1.0, 1.0, 1.0)
-    constant = delong_interval([0.5] * 6, [1, 1, 1, 0, 0, 0])
+    constant = delong_interval([0.5] * 10, [1] * 5 + [0] * 5)
     assert (constant.auc, constant.low, constant.high) == (0.5, 0.5, 0.5)
     with pytest.raises(NotEnoughCases, match="both classes"):
         delong_interval([0.9, 0.1], [1, 1])

@@ -129,7 +129,7 @@ def test_counts_that_are_none_are_refused(wrong: list[int]) -> None:
 
 
 @fast
-@given(st.lists(probability | few_values, min_size=2, max_size=15), st.lists(probability, min_size=2, max_size=15))
+@given(st.lists(probability | few_values, min_size=5, max_size=15), st.lists(probability, min_size=5, max_size=15))
 def test_interval_is_delongs(positive: list[float], negative: list[float]) -> None:
     reach = 1.959963984540054 * delong_variance(quantise(positive), quantise(negative)) ** 0.5
     interval = auc_interval(**counts(positive, negative))
@@ -149,13 +149,14 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 
 def test_a_higher_level_is_wider() -> None:
-    both = counts([0.9, 0.6, 0.4], [0.7, 0.1, 0.3])
+    both = counts([0.9, 0.6, 0.4, 0.5, 0.2], [0.7, 0.1, 0.3, 0.4, 0.2])
     narrow, wide = auc_interval(**both, level=0.5), auc_interval(**both, level=0.9)
     assert wide.low < narrow.low < narrow.auc < narrow.high
 
 
-def test_one_case_of_a_class_tells_nothing_about_variance() -> None:
-    interval = auc_interval(**counts([0.9], [0.1, 0.2]))
+@pytest.mark.parametrize(("few", "many"), [(1, 8), (4, 8), (4, 4)])
+def test_four_cases_of_a_class_tell_nothing_about_variance(few: int, many: int) -> None:
+    interval = auc_interval(**counts([0.9] * few, [0.1] * many))
     assert (interval.auc, interval.low, interval.high) == (1.0, 0.0, 1.0)
 
 

@@ -1,13 +1,15 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
 from fpe_core.data.case_row import CaseRow
 from fpe_core.data.inclusion import Arm, inclusion_flow
+from fpe_core.evaluation.folds import FoldDifference
 from fpe_core.training.fold_store import FoldOutcome
 from fpe_sim.pretrained import PretrainingHistory
 from fpe_sim.ucla_fpe.findings import findings, numbers
-from fpe_sim.ucla_fpe.measured import Difference, Measured, difference, measure
+from fpe_sim.ucla_fpe.measured import Measured, difference, measure
 from fpe_sim.ucla_fpe.models import BASE, SSL, candidates
 from fpe_sim.ucla_fpe.paper import CROSS_VALIDATION
 from fpe_sim.ucla_fpe.participants import Participants
@@ -18,9 +20,11 @@ HISTORY = PretrainingHistory(epoch_losses=(-0.2, -0.8), epoch_spreads=(0.9, 0.7)
 GOOD, FAIR = [0.9, 0.8, 0.2, 0.1], [0.9, 0.2, 0.8, 0.1]
 
 
-def measured(make_fold: Callable[..., FoldOutcome], modality: Modality = "mr") -> dict[str, Measured]:
+def measured(
+    make_fold: Callable[..., FoldOutcome], modality: Modality = "mr", test: Sequence[float] = GOOD
+) -> dict[str, Measured]:
     return {
-        one.name: measure([make_fold(n, GOOD if one.pretrained else FAIR, GOOD) for n in (1, 2)])
+        one.name: measure([make_fold(n, GOOD if one.pretrained else FAIR, test) for n in (1, 2)])
         for one in candidates(modality)
     }
 
@@ -68,7 +72,7 @@ def test_the_flow_adds_up(who: Participants) -> None:
 def test_the_gain_is_told_with_three_intervals(make_fold: Callable[..., FoldOutcome]) -> None:
     gain = difference(*([make_fold(n, one, one) for n in (1, 2)] for one in (GOOD, FAIR)))
     table = comparison_table(gain, "+.1001")
-    assert table.rows[0].entries[0].here == "0.250 (0.250 to 0.250)"
+    assert table.rows[0].entries[0].here == "0.250 (-1.000 to 1.000)"
     assert table.rows[0].entries[0].paper == "+.1001"
     assert [row.entries[0].value for row in table.rows] == [0.25, 0.25, 0.25]
 
@@ -85,7 +89,7 @@ def test_a_sentence_says_whether_self_supervision_helped(
     make_fold: Callable[..., FoldOutcome], who: Participants, low: float, high: float, verdict: str
 ) -> None:
     same = difference(*([make_fold(n, GOOD, GOOD) for n in (1, 2)] for _ in range(2)))
-    gain = Difference((low + high) / 2, low, high, same.out_of_fold, same.test)
+    gain = replace(same, over_folds=FoldDifference((low + high) / 2, low, high, None))
     said = findings(measured(make_fold), gain, who, 0.89, HISTORY, num_scans=7)
     assert verdict in said[1]
     assert "no model can expect more than 0.890" in said[0]
@@ -106,6 +110,7 @@ def test_a_collapsed_pretraining_and_an_empty_interval_are_told(
 ) -> None:
     folds = [make_fold(n, GOOD, GOOD) for n in (1, 2)]
     collapsed = HISTORY.model_copy(update={"collapsed": True})
-    said = findings(measured(make_fold), difference(folds, folds), who, None, collapsed, num_scans=7)
+    apart = measured(make_fold, test=[0.9, 0.8, 0.7, 0.65, 0.6, 0.4, 0.3, 0.2, 0.15, 0.1])
+    said = findings(apart, difference(folds, folds), who, None, collapsed, num_scans=7)
     assert "it has collapsed" in said[2]
     assert "has no width, and says nothing" in said[0]

@@ -57,11 +57,13 @@ def protocol() -> UclaScanet:
 
 @pytest.fixture
 def make_outcome() -> MakeOutcome:
-    """Two folds of six cases; a model's skill is how far apart its probabilities of both classes are."""
+    """Folds of six cases; a model's skill is how far apart its probabilities of both classes are."""
 
-    def make(skills: tuple[float, float, float] = (0.2, 0.0, 0.6), *, reachable: bool = True) -> ScanetOutcome:
+    def make(
+        skills: tuple[float, float, float] = (0.2, 0.0, 0.6), *, reachable: bool = True, num_folds: int = 2
+    ) -> ScanetOutcome:
         predictions = {
-            model: tuple(_fold(number, skill) for number in (1, 2))
+            model: tuple(_fold(number, skill) for number in range(1, num_folds + 1))
             for model, skill in zip((RADIOMICS, RESNET34, SCANET), skills, strict=True)
         }
         ids = tuple(f"c{number}" for number in range(12))
