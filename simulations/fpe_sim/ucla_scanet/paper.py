@@ -5,7 +5,7 @@ from typing import Final
 
 SOURCE: Final = (
     "Zhang H, Polson JS, Yang EJ, Nael K, Speier W, Arnold CW. Predicting Thrombectomy Recanalization from CT Imaging "
-    "Using Deep Learning Models. MIDL 2022 (short paper)."
+    "Using Deep Learning Models. MIDL 2022 (short paper)"
 )
 
 SCORES: Final = ("auc", "accuracy", "precision", "sensitivity", "specificity")
