@@ -16,6 +16,7 @@ from fpe_sim.kinds import kind_named
 from fpe_sim.named import find_settings, protocol_from, settings_file
 from fpe_sim.protocol import ProtocolBase
 from fpe_sim.protocol_results import ProtocolResults
+from fpe_sim.ray_cluster import check_ray_address
 from fpe_sim.run_context import RunContext, default_jobs
 from fpe_sim.run_folder import ProtocolFolder
 from fpe_sim.run_protocol import protocol_headline, publish_again, run_protocol
@@ -116,6 +117,8 @@ def _resumed(asked: Asked) -> dict[str, object]:
 
 def _protocol(protocol: ProtocolBase, asked: Asked, request: Request) -> dict[str, object]:
     folder = asked.folder()
+    if asked.ray_address:
+        check_ray_address(asked.ray_address)
     with interruptible(shlex.join(["fpe-sim", "run", "--resume", "--out", str(folder.path)])):
         results = run_protocol(protocol, asked.context(), request)
     return _told(folder, results)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Event, Timer
-from typing import Any
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -21,6 +20,7 @@ from flwr.supercore.telemetry import EventType
 from fpe_core.errors import FederationError
 from fpe_server.flower import NodeInfo, Run
 from fpe_sim.console import EXIT_INTERRUPTED
+from fpe_sim.ray_cluster import ray_options
 from fpe_sim.virtual_site import WHO
 
 _WHO_TIMEOUT_S = 300.0
@@ -78,7 +78,6 @@ def simulate(
             raised.append(error)
             raise
 
-    ray: dict[str, Any] = {"address": ray_address} if ray_address else {"num_cpus": num_cpus}
     try:
         _run_simulation(
             num_supernodes=num_sites,
@@ -86,7 +85,7 @@ def simulate(
             client_app=client_app,
             server_app=server_app,
             backend_config={
-                "init_args": {**ray, "include_dashboard": False},
+                "init_args": ray_options(ray_address, num_cpus=num_cpus),
                 "client_resources": {"num_cpus": 1, "num_gpus": gpus_per_site},
             },
         )

@@ -11,6 +11,7 @@ from ray.exceptions import RayTaskError
 
 from fpe_core.errors import FpeError
 from fpe_sim.flower import quiet_environment
+from fpe_sim.ray_cluster import ray_options
 from fpe_sim.run_context import RunContext
 
 Progress = Callable[[int, int], None]
@@ -47,8 +48,8 @@ def run_tasks(
 @contextmanager
 def _ray(context: RunContext) -> Iterator[None]:
     os.environ.update(quiet_environment(context.folder / "flwr"))
-    options: dict[str, Any] = {"address": context.ray_address} if context.ray_address else {"num_cpus": context.jobs}
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **options)
+    options = ray_options(context.ray_address, num_cpus=context.jobs)
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     try:
         yield
     finally:
