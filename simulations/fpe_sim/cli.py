@@ -98,7 +98,7 @@ def run(
         float, typer.Option("--gpus-per-training", min=0, help="Share of a GPU for each training; 0 on a CPU.")
     ] = 0.0,
     ray: Annotated[
-        str | None, typer.Option("--ray", metavar="ADDRESS", help="A Ray cluster to use; default starts one here.")
+        str | None, typer.Option("--ray", metavar="HOST:PORT", help="A Ray cluster to use; default starts one here.")
     ] = None,
     gpus_per_site: Annotated[
         float, typer.Option("--gpus-per-site", min=0, help="Scenarios: share of a GPU for each virtual site at work.")
