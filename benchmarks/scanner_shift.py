@@ -12,7 +12,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,7 +26,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from fpe_core.config.recipe import recipe_named
 from fpe_core.data.case_row import CaseRow
-from fpe_core.data.phantoms.subjects import Subject, render_subject
+from fpe_core.data.phantoms.subjects import FleetScanner, Subject, render_subject
 from fpe_core.errors import FpeError
 from fpe_core.evaluation.comparison import AucComparison, compare_paired_aucs
 from fpe_core.imaging.territories import Territories, load_territories
@@ -70,10 +70,10 @@ def seen_twice(recipe_name: str, patient: Patient, subject: Subject) -> list[lis
         return None
 
 
-def _features(recipe_name: str, row: CaseRow, subject: Subject, scanner: object) -> list[float]:
+def _features(recipe_name: str, row: CaseRow, subject: Subject, scanner: FleetScanner) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
-        render_subject(at, Subject(**{**vars(subject), "scanner": scanner}))
+        render_subject(at, replace(subject, scanner=scanner))
         files = {name: at / file for name, file in subject.files.items()}
         case = preprocess_case(CaseFiles(row.case_id, files), recipe_named(recipe_name))
     regions = regions_of(row, case.mask > 0, _territories(recipe_name))
