@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/scanner_shift.py --patients 100 --jobs 2 --out scanner_shift.json
 
 Each CT phantom of the UCLA cohort is scanned twice, on a scanner of UCLA and on Vall d'Hebron's. Radiomics with a
-logistic regression learn to tell large cores, good collaterals and large hypoperfusion from one hospital's scans, and
-are asked about held-out patients in both. The differences are paired by patient, and no outcome's luck is in them.
+logistic regression learn to tell large cores and good collaterals from one hospital's scans, and are asked about
+held-out patients in both. The differences are paired by patient, and no outcome's luck is in them.
 """
 
 import argparse
@@ -39,7 +39,8 @@ from fpe_sim.ucla_scanet.radiomics.features import case_features
 from fpe_sim.ucla_scanet.radiomics.regions import regions_of
 
 HOSPITALS: Final = ("ucla-ct", "vdh")
-LATENTS: Final = ("core", "collaterals", "hypoperfusion")
+LATENTS: Final = ("core", "collaterals")
+"""What the images show and the coarse grid keeps."""
 NUM_FOLDS: Final = 5
 Features = NDArray[np.float64]
 

@@ -72,7 +72,7 @@ class FoldDifference:
     p_value: float | None
 
 
-def fold_difference(first: Sequence[float], second: Sequence[float]) -> FoldDifference:
+def fold_difference(*, first: Sequence[float], second: Sequence[float]) -> FoldDifference:
     """Compare two models on the same folds.
 
     Differences that are all the same, as happens with a handful of cases, tell nothing of how they spread: the interval

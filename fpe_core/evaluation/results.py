@@ -69,9 +69,9 @@ class PooledScore(FrozenModel):
     auc: Auc
     """Area under the pooled ROC curve."""
     auc_low: Auc
-    """Lower end of its 95 % interval (DeLong)."""
+    """Lower end of its 95 % interval (DeLong); 0 with fewer than five cases of a class."""
     auc_high: Auc
-    """Upper end of its 95 % interval (DeLong)."""
+    """Upper end of its 95 % interval (DeLong); 1 with fewer than five cases of a class."""
 
 
 class StudyFailure(FrozenModel):

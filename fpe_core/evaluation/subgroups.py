@@ -63,7 +63,8 @@ def subgroup_table(
         groups: N names, for example sex or age band; None where it is not known, which is a row of its own.
         threshold: chosen before, on validation cases.
         min_cases_per_class: groups with fewer positive or negative cases are held back, and as many others as keep
-            them from being told by subtraction (`rows_to_suppress`). From 2 on, below which an AUC has no interval.
+            them from being told by subtraction (`rows_to_suppress`). From 2 on; an AUC has an interval from
+            `FEWEST_FOR_DELONG` on.
 
     Raises:
         NotEnoughCases: a class has no case at all.

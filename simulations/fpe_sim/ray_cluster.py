@@ -6,6 +6,7 @@ from typing import Any, Final
 from fpe_core.errors import ConfigValueInvalid
 
 _PATIENCE_S: Final = 5.0
+_LAST_PORT: Final = 65535
 
 
 def ray_options(address: str | None, *, num_cpus: int) -> dict[str, Any]:
@@ -27,15 +28,15 @@ def check_ray_address(address: str) -> None:
         ConfigValueInvalid: it is no host:port, or nobody answers.
     """
     host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdecimal():
+    if not host or "/" in host or not (port.isdecimal() and 0 < int(port) <= _LAST_PORT):
         raise ConfigValueInvalid(
             f"--ray {address}: expected HOST:PORT",
             hint="the address that ray start --head prints, such as 10.0.0.7:6379",
         )
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise ConfigValueInvalid(
-            f"--ray {address}: nobody answers there ({error.strerror or error})",
+            f"--ray {address}: nobody answers there ({getattr(error, 'strerror', None) or error})",
             hint="start the cluster with ray start --head, or leave --ray out to work on this machine alone",
         ) from None

@@ -78,7 +78,12 @@ def test_a_cluster_that_does_not_answer_is_told_at_once() -> None:
     assert "ray start --head" in (told.value.hint or "")
 
 
-@pytest.mark.parametrize("address", ["cluster", "auto", ":6379", "10.0.0.7:", "ray://10.0.0.7:10001"])
+def test_a_name_that_cannot_be_one_is_told() -> None:
+    with pytest.raises(ConfigValueInvalid, match="nobody answers there"):
+        check_ray_address("10.0.0..7:6379")
+
+
+@pytest.mark.parametrize("address", ["cluster", "auto", ":6379", "10.0.0.7:", "10.0.0.7:70000", "ray://10.0.0.7:10001"])
 def test_an_address_is_host_and_port(address: str) -> None:
     with pytest.raises(ConfigValueInvalid, match="expected HOST:PORT"):
         check_ray_address(address)

@@ -73,7 +73,7 @@ class SetScores:
 
 
 def set_scores(probabilities: ArrayLike, labels: ArrayLike, *, threshold: float, seed: int) -> SetScores | None:
-    """Score an ensemble; None where a class has fewer than two cases, of which nothing with an interval can be said.
+    """Score an ensemble; None where a class has fewer than two cases.
 
     Args:
         probabilities: `(N,)` float in [0, 1].

@@ -58,9 +58,9 @@ def travel_table(results: Sequence[PairResult], reachable: Reachable) -> ResultT
         columns=columns,
         rows=tuple(Row(name=one.pair.title, entries=_travel(one, reachable)) for one in results),
         note="Home test and away: mean probability of the fold models, which were locked before; AUC with DeLong's "
-        "95 % interval; the loss by DeLong's test for different cases, if each class has at least "
-        f"{FEWEST_FOR_DELONG} cases at both. Reachable: best AUC that any model can reach "
-        "from the images of that hospital's phantoms. " + _ORIENTATION,
+        "95 % interval, the whole range with fewer than five cases of a class; the loss by "
+        f"DeLong's test for different cases, if each class has at least {FEWEST_FOR_DELONG} cases at both. Reachable: "
+        "best AUC that any model can reach from the images of that hospital's phantoms. " + _ORIENTATION,
     )
 
 

@@ -46,10 +46,13 @@ def _prospective(ssl: Measured, num_test: int, reachable: float | None) -> str:
         said += " All pairs of patients rank alike: DeLong's interval has no width, and says nothing."
     if reachable is None:
         return said
+    said += f" From these phantoms' images no model can expect more than {reachable:.3f}"
+    if (test.low, test.high) == (0, 1):
+        return f"{said}; how far of the way to there it went cannot be said of so few."
     low, high = (reached(bound, reachable) for bound in (test.low, test.high))
     return (
-        f"{said} From these phantoms' images no model can expect more than {reachable:.3f}: of the way from guessing "
-        f"to there it went {reached(test.auc, reachable):.0%} ({low:.0%} to {high:.0%})."
+        f"{said}: of the way from guessing to there it went {reached(test.auc, reachable):.0%} ({low:.0%} to "
+        f"{high:.0%})."
     )
 
 

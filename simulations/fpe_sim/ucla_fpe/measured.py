@@ -81,7 +81,7 @@ def difference(first: Sequence[FoldOutcome], second: Sequence[FoldOutcome]) -> D
     (one, labels), (other, _) = pooled(first), pooled(second)
     (one_test, test_labels), (other_test, _) = mean_test(first), mean_test(second)
     return Difference(
-        over_folds=fold_difference(measure(first).validation_aucs, measure(second).validation_aucs),
+        over_folds=fold_difference(first=measure(first).validation_aucs, second=measure(second).validation_aucs),
         out_of_fold=compare_paired_aucs(first=one, second=other, labels=labels),
         test=compare_paired_aucs(first=one_test, second=other_test, labels=test_labels),
     )

@@ -103,8 +103,9 @@ def auc_table(measured: Mapping[str, Measured]) -> ResultTable:
             )
             for name, one in measured.items()
         ),
-        note="95 % intervals by DeLong. Out of fold: all development cases in one curve, each judged by the model that "
-        "has not seen it. Prospective: the mean of the folds' probabilities. Epochs: mean over the folds.",
+        note="95 % intervals by DeLong, the whole range with fewer than five cases of a class. Out of fold: all "
+        "development cases in one curve, each judged by the model that has not seen it. Prospective: the mean of the "
+        "folds' probabilities. Epochs: mean over the folds.",
     )
 
 

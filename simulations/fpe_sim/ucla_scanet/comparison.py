@@ -36,6 +36,8 @@ def compare_models(first: str, second: str, predictions: dict[str, tuple[FoldPre
     return ModelComparison(
         first=first,
         second=second,
-        over_folds=fold_difference(*([fold.scores.auc for fold in folds] for folds in (ours, theirs))),
+        over_folds=fold_difference(
+            first=[fold.scores.auc for fold in ours], second=[fold.scores.auc for fold in theirs]
+        ),
         pooled=compare_paired_aucs(first=together.probabilities, second=others.probabilities, labels=together.labels),
     )

@@ -58,8 +58,9 @@ def comparisons(outcome: ScanetOutcome) -> ResultTable:
         rows=tuple(_compared(one) for one in outcome.comparisons()),
         note=(
             "Paired t over folds does not know that folds share development cases: its interval is on the narrow side. "
-            "Pooled: DeLong's paired test on all held-out cases, each predicted by the model of its fold. The paper "
-            "prints no comparison; its differences are those of table 1."
+            "Pooled: DeLong's paired test on all held-out cases, each predicted by the model of its fold; with fewer "
+            "than five cases of a class its interval is the whole range, as is Student's where all folds differ alike. "
+            "The paper prints no comparison; its differences are those of table 1."
         ),
     )
 

@@ -21,7 +21,7 @@ from fpe_sim.protocol_results import ResultFigure
 from fpe_sim.run_context import RunContext
 from fpe_sim.vdh_rlvo.ablation import AblationStudy
 from fpe_sim.vdh_rlvo.attribution import as_contributions, trained_network
-from fpe_sim.vdh_rlvo.judged import Folds, mean_auc
+from fpe_sim.vdh_rlvo.judged import PARTS, Folds, mean_auc
 from fpe_sim.vdh_rlvo.study import Study
 from fpe_sim.vdh_rlvo.trained import input_training
 
@@ -64,8 +64,8 @@ def _gain(study: Study, folder: Path) -> ResultFigure:
         figure, axes = canvas((6.2, 1.4 + 0.55 * len(study.gains)))
         axes.axvline(0, color=MUTED, linewidth=1.2, zorder=1)
         for row, gain in enumerate(study.gains):
-            for shift, part, colour in ((0.12, "validation", COLOURS[0]), (-0.12, "test", COLOURS[1])):
-                found = gain.pooled["validation" if part == "validation" else "test"]
+            for shift, part, colour in zip((0.12, -0.12), PARTS, COLOURS, strict=False):
+                found = gain.pooled[part]
                 y = len(study.gains) - row + shift
                 axes.plot([found.low, found.high], [y, y], color=colour, linewidth=2)
                 axes.plot([found.difference], [y], "o", color=colour, label=part if row == 0 else None)
@@ -74,8 +74,7 @@ def _gain(study: Study, folder: Path) -> ResultFigure:
         axes.set(xlabel="AUC with DAFT minus AUC without (DeLong, 95 % interval)", ylim=(0.4, len(study.gains) + 0.6))
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", color=HAIRLINE)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="best")
+        axes.legend(loc="best")
     save_figure(figure, folder, "daft-gain")
     return ResultFigure(
         id="daft-gain",

@@ -173,12 +173,13 @@ def _width_sentence(study: Study) -> str:
     division, folds = study.cohort.division, study.protocol.num_folds
     development, test = int(labels_of(division.development).sum()), int(labels_of(division.test).sum())
     few = (
-        f" With fewer than {FEWEST_FOR_DELONG} of them nothing is known of an AUC or a difference there, and DeLong's "
-        "interval is the whole range."
+        f" DeLong's interval needs {FEWEST_FOR_DELONG} of them, and where folds are compared one by one two in each: "
+        "where they are fewer, nothing is known of an AUC or a difference, and the interval is the whole range."
     )
+    too_few = test < FEWEST_FOR_DELONG or development < 2 * folds
     return (
         f"How wide things are: {development} refractory occlusions in development, about {development / folds:.0f} in "
         f"each validation fold, and {test} among {len(division.test)} test cases. One positive case more or less found "
         f"moves a fold's sensitivity by {100 * folds / development:.0f} points and the test's by {100 / test:.0f}."
-        f"{few if test < FEWEST_FOR_DELONG else ''}"
+        f"{few if too_few else ''}"
     )

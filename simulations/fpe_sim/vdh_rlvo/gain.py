@@ -28,7 +28,7 @@ def daft_gain(variant: Variant, with_daft: Folds, without: Folds) -> DaftGain:
     """Both models were validated on the same folds and tested on the same cases."""
     return DaftGain(
         variant,
-        {part: fold_difference(fold_aucs(with_daft, part), fold_aucs(without, part)) for part in PARTS},
+        {part: fold_difference(first=fold_aucs(with_daft, part), second=fold_aucs(without, part)) for part in PARTS},
         {part: paired_difference(with_daft, without, part) for part in PARTS},
     )
 

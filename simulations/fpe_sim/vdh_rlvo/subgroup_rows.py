@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fpe_core.data.case_table import CaseRow
-from fpe_core.errors import NotEnoughCases
 from fpe_core.evaluation.comparison import AucComparison, compare_unpaired_aucs
 from fpe_core.evaluation.ensemble import FoldVote
 from fpe_core.evaluation.subgroups import DetectionRow, SubgroupRow, detection_by_cause, subgroup_table
@@ -23,8 +22,8 @@ class Grouped:
     Attributes:
         called: rows of the vote's own calls: sensitivity and specificity.
         ranked: rows of the mean probability: AUC.
-        difference: AUC of the second group minus that of the first, alphabetically; None where it cannot be tested, or
-            where groups are held back.
+        difference: AUC of the second group minus that of the first, alphabetically; None where not two groups are
+            shown.
     """
 
     called: tuple[SubgroupRow, ...]
@@ -80,7 +79,4 @@ def _difference(
         [(vote.mean_probability[i], labels[i]) for i, group in enumerate(groups) if group == name] for name in shown
     ]
     (first, first_labels), (second, second_labels) = (zip(*part, strict=True) for part in cases)
-    try:
-        return compare_unpaired_aucs(first=second, first_labels=second_labels, second=first, second_labels=first_labels)
-    except NotEnoughCases:
-        return None
+    return compare_unpaired_aucs(first=second, first_labels=second_labels, second=first, second_labels=first_labels)

@@ -101,10 +101,10 @@ def subgroups_table(study: Study) -> ResultTable:
         title="Section 3.2: model A by sex and age, test cohort",
         columns=("cases", "AUC", "sensitivity", "specificity", "difference of AUC"),
         rows=tuple(rows),
-        note="Majority vote; AUC of the mean probability (DeLong), rates with Wilson's 95 % interval. The paper prints "
-        "no numbers, only that no difference was significant. Groups with fewer than "
-        f"{study.protocol.subgroups.min_cases_per_class} cases of a class are held back, with others that would give "
-        "them away.",
+        note="Majority vote; AUC of the mean probability (DeLong; the whole range with fewer than five cases of a "
+        "class), rates with Wilson's 95 % interval. The paper prints no numbers, only that no difference was "
+        f"significant. Groups with fewer than {study.protocol.subgroups.min_cases_per_class} cases of a class are held "
+        "back, with others that would give them away.",
     )
 
 

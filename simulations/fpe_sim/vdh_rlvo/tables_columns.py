@@ -26,7 +26,7 @@ def gain_table(study: Study) -> ResultTable:
         delong = [_comparison(gain.pooled[part]) for part in PARTS]
         rows.append(Row(name=gain.variant.label, entries=(*folds, *delong)))
     if pairs := study.network_pairs:
-        overall = [_comparison(study.overall_gains[part]) for part in PARTS]
+        overall = [_comparison(gain) for gain in study.overall_gains.values()]
         name = f"all networks, {_pairs(len(pairs))}"
         rows.append(Row(name=name, entries=(Entry(), Entry(), *overall)))
     return ResultTable(
@@ -40,7 +40,8 @@ def gain_table(study: Study) -> ResultTable:
         note="95 % intervals. Over folds: Student's, paired by fold; folds share training cases, so that it is too "
         "narrow. DeLong's: paired by case; it takes the networks as given and leaves out what another training would "
         "change, and is the whole range with fewer than five cases of a class. The last row is about the networks "
-        "before they vote, each fold scored on its own. The paper's column is the difference of its printed means.",
+        "before they vote, each fold scored on its own, for which each needs two cases of a class. The paper's column "
+        "is the difference of its printed means.",
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def test_students_interval_is_scipys(level: float) -> None:
 
 def test_a_difference_over_folds_by_hand() -> None:
     """Differences .1, .2, .3: mean .2, standard error .1/√3, t(2) at 97.5 % is 4.302653."""
-    found = fold_difference([0.6, 0.8, 0.9], [0.5, 0.6, 0.6])
+    found = fold_difference(first=[0.6, 0.8, 0.9], second=[0.5, 0.6, 0.6])
     reach = 0.1 * 4.302652729911275 / 3**0.5
     assert (found.mean, found.low, found.high) == pytest.approx((0.2, 0.2 - reach, 0.2 + reach))
     # p of |t| = 2 √3 with 2 degrees of freedom: 1 - t / √(2 + t²).
@@ -40,28 +40,28 @@ def test_a_difference_over_folds_by_hand() -> None:
 
 def test_a_difference_over_folds_is_the_paired_t_test() -> None:
     first, second = (0.81, 0.77, 0.9, 0.68, 0.85), (0.7, 0.79, 0.8, 0.61, 0.83)
-    expected, found = stats.ttest_rel(first, second), fold_difference(first, second)
+    expected, found = stats.ttest_rel(first, second), fold_difference(first=first, second=second)
     interval = expected.confidence_interval(0.95)
     assert (found.low, found.high, found.p_value) == pytest.approx((interval.low, interval.high, expected.pvalue))
 
 
 @pytest.mark.parametrize("first", [(0.75, 0.5), (0.8, 0.55)])
 def test_folds_that_all_differ_by_the_same_are_no_certainty(first: tuple[float, float]) -> None:
-    found = fold_difference(first, (0.5, 0.25))
+    found = fold_difference(first=first, second=(0.5, 0.25))
     assert found.mean == pytest.approx(first[0] - 0.5)
     assert (found.low, found.high, found.p_value) == (-1, 1, None)
 
 
 def test_two_folds_that_disagree_leave_all_there_is() -> None:
     # t with one degree of freedom is 12.7.
-    found = fold_difference([1.0, 0.5], [0.5, 0.5])
+    found = fold_difference(first=[1.0, 0.5], second=[0.5, 0.5])
     assert (found.mean, found.low, found.high) == (0.25, -1, 1)
 
 
 @pytest.mark.parametrize(("first", "second"), [([0.5], [0.4]), ([0.5, 0.6], [0.4, 0.4, 0.4])])
 def test_a_difference_needs_the_same_folds(first: list[float], second: list[float]) -> None:
     with pytest.raises(ValueError, match="two or more folds"):
-        fold_difference(first, second)
+        fold_difference(first=first, second=second)
 
 
 def test_every_score_over_folds(drawn_cases: Callable) -> None:
