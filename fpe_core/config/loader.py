@@ -103,10 +103,15 @@ def _explain(path: Path, root: yaml.Node, model: type[BaseModel], problems: list
         return ConfigKeyUnknown(f"{where}: unknown key, expected one of {', '.join(valid)}{more}", hint=hint)
     if first["type"] == "missing":
         return ConfigValueInvalid(f"{where}: required, and missing{more}", hint=_description(model, first["loc"]))
-    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return ConfigValueInvalid(
-        f"{where}: {expected}, got {_shown(first['input'])}{more}", hint=_description(model, first["loc"])
+        f"{where}: {expectation(first)}, got {_shown(first['input'])}{more}", hint=_description(model, first["loc"])
     )
+
+
+def expectation(problem: ErrorDetails) -> str:
+    """What pydantic wanted, in the words of somebody who writes YAML."""
+    said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return said.replace("a valid tuple", "a list, such as [a, b]")
 
 
 def _line(root: yaml.Node, location: Location) -> int:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from fpe_core.config.base import FrozenModel
-from fpe_core.config.loader import load_yaml
+from fpe_core.config.loader import expectation, load_yaml
 from fpe_core.errors import ConfigFileMissing, ConfigValueInvalid
 
 BUILT_IN = Path(str(files("fpe_sim"))) / "protocols"
@@ -138,8 +138,9 @@ def with_overrides(protocol: P, overrides: Sequence[str]) -> P:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the settings together"
-        said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise ConfigValueInvalid(f"--set: {where}: {said}", hint="fpe-sim show NAME lists keys") from error
+        raise ConfigValueInvalid(
+            f"--set: {where}: {expectation(first)}", hint="fpe-sim show NAME lists keys"
+        ) from error
 
 
 def _value(value: str, text: str) -> object:

@@ -175,6 +175,9 @@ def test_a_study_is_read_by_the_same_rules(folder: Path) -> None:
     path.write_text("name: pilot\ntask: fpe\nseed: 1\nmodel:\n  sequences: [dwi, dwo]\n")
     with pytest.raises(ConfigValueInvalid, match=r"study.yaml:5: model.sequences.1: "):
         load_study(path)
+    path.write_text("name: pilot\ntask: fpe\nseed: 1\nmodel:\n  sequences: dwi\n")
+    with pytest.raises(ConfigValueInvalid, match=r"model.sequences: should be a list, such as \[a, b\], got 'dwi'"):
+        load_study(path)
 
 
 def test_a_misspelt_required_key_is_told_before_the_one_that_is_missing(folder: Path) -> None:
