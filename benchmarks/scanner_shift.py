@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,6 @@ from fpe_core.data.case_row import CaseRow
 from fpe_core.data.phantoms.subjects import FleetScanner, Subject, render_subject
 from fpe_core.errors import FpeError
 from fpe_core.evaluation.comparison import AucComparison, compare_paired_aucs
-from fpe_core.imaging.territories import Territories, load_territories
 from fpe_core.preprocessing.case import CaseFiles, preprocess_case
 from fpe_sim.cohorts.draw import Patient, draw_cohort
 from fpe_sim.cohorts.paper import scanned
@@ -37,6 +36,7 @@ from fpe_sim.cohorts.scanners import SCANNERS
 from fpe_sim.ucla_scanet.radiomics.classifier import fit_radiomics
 from fpe_sim.ucla_scanet.radiomics.features import case_features
 from fpe_sim.ucla_scanet.radiomics.regions import regions_of
+from fpe_sim.ucla_scanet.radiomics.store import territories_on
 
 HOSPITALS: Final = ("ucla-ct", "vdh")
 LATENTS: Final = ("core", "collaterals")
@@ -77,13 +77,8 @@ def _features(recipe_name: str, row: CaseRow, subject: Subject, scanner: FleetSc
         render_subject(at, replace(subject, scanner=scanner))
         files = {name: at / file for name, file in subject.files.items()}
         case = preprocess_case(CaseFiles(row.case_id, files), recipe_named(recipe_name))
-    regions = regions_of(row, case.mask > 0, _territories(recipe_name))
+    regions = regions_of(row, case.mask > 0, territories_on(recipe_name))
     return list(case_features({name: case.volumes[name] for name in files}, regions).values())
-
-
-@lru_cache(maxsize=1)
-def _territories(recipe_name: str) -> Territories:
-    return load_territories(recipe_named(recipe_name).grid)
 
 
 def shifts(features: Sequence[Features], latent: Features, reads: str, seed: int) -> list[Shift]:

@@ -67,14 +67,15 @@ def feature_table(
 def measure_case(row: CaseRow, file: Path, sequences: tuple[str, ...], recipe: str, folder: Path, key: str) -> None:
     """Measure one case and leave its features in `folder`."""
     case = ProcessedCase.load(file)
-    regions = regions_of(row, case.mask > 0, _territories(recipe))
+    regions = regions_of(row, case.mask > 0, territories_on(recipe))
     features = case_features({name: case.volumes[name] for name in sequences}, regions)
     content = _Stored(key=key, features=features).model_dump_json() + "\n"
     write_private(_path(folder, row.case_id), content.encode())
 
 
 @lru_cache(maxsize=1)
-def _territories(recipe: str) -> Territories:
+def territories_on(recipe: str) -> Territories:
+    """The territories on a recipe's grid, read once per process."""
     return load_territories(recipe_named(recipe).grid)
 
 
