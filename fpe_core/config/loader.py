@@ -111,6 +111,8 @@ def _explain(path: Path, root: yaml.Node, model: type[BaseModel], problems: list
 def expectation(problem: ErrorDetails) -> str:
     """What pydantic wanted, in the words of somebody who writes YAML."""
     said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if problem["type"] in ("dict_type", "model_type"):
+        return "should be keys with values below it, such as 'key: value'"
     return said.replace("a valid tuple", "a list, such as [a, b]")
 
 

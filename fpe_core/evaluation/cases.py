@@ -35,7 +35,13 @@ class Cases(NamedTuple):
     @property
     def fewest_of_a_class(self) -> int:
         """Cases of the rarer class."""
-        return min(self.num_positive, self.num_negative)
+        return fewest_of_a_class(self.labels)
+
+
+def fewest_of_a_class(labels: ArrayLike) -> int:
+    """Cases of the rarer class, among `(N,)` labels 0 or 1."""
+    num_positive = int(np.count_nonzero(labels))
+    return min(num_positive, np.size(labels) - num_positive)
 
 
 def binary_labels(labels: ArrayLike) -> BoolArray:

@@ -52,6 +52,29 @@ def student_half_width(sd: float, num_values: int, *, level: float = 0.95) -> fl
     return float(student_t.ppf(0.5 + level / 2, num_values - 1)) * sd / sqrt(num_values)
 
 
+def student_interval(values: Sequence[float], *, lowest: float) -> tuple[float, float]:
+    """Student's 95 % interval of the mean of scores, cut to what a score can be.
+
+    Values that are all the same, as happens with a handful of cases, tell nothing of how they spread: the interval is
+    then all of [lowest, 1].
+
+    Args:
+        values: at least two, each in [lowest, 1].
+        lowest: 0 for a score such as an AUC, −1 for a difference of two.
+    """
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    if spread < _NO_SPREAD:
+        return lowest, 1.0
+    reach = student_half_width(spread, len(values))
+    return max(mean - reach, lowest), min(mean + reach, 1.0)
+
+
+def t_test(differences: Sequence[float]) -> float | None:
+    """Two-sided p of Student's test that the mean is zero, of at least two values; None where all are the same."""
+    same = float(np.std(differences, ddof=1)) < _NO_SPREAD
+    return None if same else float(ttest_1samp(differences, 0.0).pvalue)
+
+
 @dataclass(frozen=True)
 class FoldDifference:
     """Mean over the folds of the difference of two models' AUCs, or of another score in [0, 1], first − second.
@@ -61,7 +84,7 @@ class FoldDifference:
 
     Attributes:
         mean: in [−1, 1].
-        low: lower end of Student's 95 % interval, paired by fold, cut to [−1, 1].
+        low: lower end of Student's 95 % interval, paired by fold: `student_interval`.
         high: upper end.
         p_value: two-sided, of the paired t test; None where all folds differ by the same.
     """
@@ -75,9 +98,6 @@ class FoldDifference:
 def fold_difference(*, first: Sequence[float], second: Sequence[float]) -> FoldDifference:
     """Compare two models on the same folds.
 
-    Differences that are all the same, as happens with a handful of cases, tell nothing of how they spread: the interval
-    is then all of [−1, 1].
-
     Args:
         first: a score of each fold, at least two.
         second: of the other model, in the same order.
@@ -87,13 +107,9 @@ def fold_difference(*, first: Sequence[float], second: Sequence[float]) -> FoldD
     """
     if len(first) < 2 or len(first) != len(second):
         raise ValueError(f"expected the same two or more folds twice, got {len(first)} and {len(second)}")
-    differences = np.subtract(first, second)
-    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
-    if spread < _NO_SPREAD:
-        return FoldDifference(mean, -1.0, 1.0, None)
-    reach = student_half_width(spread, len(differences))
-    p_value = float(ttest_1samp(differences, 0.0).pvalue)
-    return FoldDifference(mean, max(mean - reach, -1.0), min(mean + reach, 1.0), p_value)
+    differences = [one - other for one, other in zip(first, second, strict=True)]
+    low, high = student_interval(differences, lowest=-1.0)
+    return FoldDifference(fmean(differences), low, high, t_test(differences))
 
 
 def summarise_folds(folds: Sequence[PredictionScores]) -> dict[str, MeanSd | None]:

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from fpe_core.config.base import FrozenModel
 from fpe_core.errors import ResultsUnreadable
 from fpe_core.evaluation.folds import MeanSd, format_mean_sd
+from fpe_core.evaluation.scores import FEWEST_FOR_DELONG
 from fpe_core.files import write_atomic
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -164,6 +165,10 @@ def mean_sd_entry(value: MeanSd | None, paper: str = "", *, digits: int = 4) -> 
     if value is None:
         return Entry(paper=paper)
     return Entry(here=format_mean_sd(value, digits=digits), paper=paper, value=value.mean, sd=value.sd)
+
+
+DELONG_RANGE = f"the whole range with fewer than {FEWEST_FOR_DELONG} cases of a class"
+"""What a note says of DeLong's intervals."""
 
 
 def interval_entry(value: float, low: float, high: float, paper: str = "", *, digits: int = 3) -> Entry:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from fpe_core.data.case_row import CaseRow
 from fpe_core.data.labels import label_of
-from fpe_core.evaluation.cases import FloatArray
+from fpe_core.evaluation.cases import FloatArray, fewest_of_a_class
 from fpe_core.evaluation.comparison import AucComparison, compare_paired_aucs, compare_unpaired_aucs
 from fpe_core.evaluation.folds import MeanSd
 from fpe_core.evaluation.scores import FEWEST_FOR_DELONG
@@ -133,7 +133,7 @@ def local_comparison(
     tested = {row.case_id for row in hospital.test}
     at = [number for number, row in enumerate(hospital.rows) if row.case_id in tested]
     labels = labels_of(hospital.test, visitor)
-    if min(labels.sum(), len(labels) - labels.sum()) < FEWEST_FOR_DELONG:
+    if fewest_of_a_class(labels) < FEWEST_FOR_DELONG:
         return None
     difference = compare_paired_aucs(
         first=ensemble([fold.test.probabilities for fold in own]),
@@ -144,7 +144,9 @@ def local_comparison(
 
 
 def _loss(home: SetScores | None, away: SetScores | None) -> AucComparison | None:
-    if home is None or away is None or min(home.fewest_of_a_class, away.fewest_of_a_class) < FEWEST_FOR_DELONG:
+    if home is None or away is None:
+        return None
+    if min(fewest_of_a_class(home.labels), fewest_of_a_class(away.labels)) < FEWEST_FOR_DELONG:
         return None
     return compare_unpaired_aucs(
         first=home.probabilities, first_labels=home.labels, second=away.probabilities, second_labels=away.labels

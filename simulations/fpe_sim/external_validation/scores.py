@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fpe_core.evaluation.calibration import Calibration, calibration
-from fpe_core.evaluation.cases import FloatArray, cases_of_both_classes
+from fpe_core.evaluation.cases import FloatArray, cases_of_both_classes, fewest_of_a_class
 from fpe_core.evaluation.classification import Confusion, confusion_of
 from fpe_core.evaluation.delong import delong_interval
 from fpe_core.evaluation.discrimination import PredictionScores, prediction_scores
@@ -66,11 +66,6 @@ class SetScores:
         """Those with the outcome."""
         return int(self.labels.sum())
 
-    @property
-    def fewest_of_a_class(self) -> int:
-        """Cases of the rarer class."""
-        return min(self.num_positive, self.num_cases - self.num_positive)
-
 
 def set_scores(probabilities: ArrayLike, labels: ArrayLike, *, threshold: float, seed: int) -> SetScores | None:
     """Score an ensemble; None where a class has fewer than two cases.
@@ -81,15 +76,14 @@ def set_scores(probabilities: ArrayLike, labels: ArrayLike, *, threshold: float,
         threshold: locked before.
         seed: of the resamples.
     """
-    y = np.asarray(labels, dtype=np.float64)
-    if min(y.sum(), len(y) - y.sum()) < 2:
+    if fewest_of_a_class(labels) < 2:
         return None
     cases = cases_of_both_classes(probabilities, labels)
     confusion = confusion_of(classify(cases.probabilities, threshold=_as_threshold(threshold)), cases.labels)
     bins = reliability_bins(cases.probabilities, cases.labels, num_bins=NUM_BINS)
     return SetScores(
         probabilities=cases.probabilities,
-        labels=y,
+        labels=np.asarray(labels, dtype=np.float64),
         auc=delong_interval(cases.probabilities, cases.labels),
         sensitivity=confusion.sensitivity_interval(),
         specificity=confusion.specificity_interval(),

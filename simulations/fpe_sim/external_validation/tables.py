@@ -11,7 +11,7 @@ from fpe_sim.external_validation.participants import Participants, count_cases
 from fpe_sim.external_validation.reachable import Reachable
 from fpe_sim.external_validation.results import FoldSummary, LocalComparison, PairResult
 from fpe_sim.external_validation.scores import NUM_BINS, Interval, SetScores
-from fpe_sim.protocol_results import Entry, ResultTable, Row, interval_entry, mean_sd_entry
+from fpe_sim.protocol_results import DELONG_RANGE, Entry, ResultTable, Row, interval_entry, mean_sd_entry
 
 _ORIENTATION = (
     "No paper prints an external validation. What stands under “paper” is its own hospital's result, for orientation: "
@@ -58,7 +58,7 @@ def travel_table(results: Sequence[PairResult], reachable: Reachable) -> ResultT
         columns=columns,
         rows=tuple(Row(name=one.pair.title, entries=_travel(one, reachable)) for one in results),
         note="Home test and away: mean probability of the fold models, which were locked before; AUC with DeLong's "
-        "95 % interval, the whole range with fewer than five cases of a class; the loss by "
+        f"95 % interval, {DELONG_RANGE}; the loss by "
         f"DeLong's test for different cases, if each class has at least {FEWEST_FOR_DELONG} cases at both. Reachable: "
         "best AUC that any model can reach from the images of that hospital's phantoms. " + _ORIENTATION,
     )

@@ -6,13 +6,13 @@ each site counts once, whatever its size.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 import numpy as np
 from scipy import stats
 
-from fpe_core.evaluation.folds import student_half_width
+from fpe_core.evaluation.folds import student_interval, t_test
 from fpe_sim.federated.protocol import Arm
 from fpe_sim.federated.scores import SiteAuc
 
@@ -32,9 +32,9 @@ class OverSeeds:
         values: one for each seed.
         mean: of them.
         sd: with n - 1 in the denominator; None for a single seed.
-        low: lower end of the 95 % interval of the mean (Student's t); None for a single seed.
+        low: lower end of the 95 % interval of the mean (`student_interval`); None for a single seed.
         high: upper end.
-        p_value: of the t test against zero; for differences. None for a single seed.
+        p_value: of the t test against zero; None for an AUC, for a single seed, and where all seeds differ alike.
     """
 
     values: tuple[float, ...]
@@ -102,7 +102,7 @@ def compare(scores: Sequence[SiteAuc], *, seed: int) -> Comparison:
     whole = {unit: aucs for unit, aucs in by_unit.items() if all(arm in aucs for arm in arms)}
     means = _means_by_seed(whole, arms)
     differences = {
-        f"{better}-{worse}": over_seeds([b - w for b, w in zip(means[better], means[worse], strict=True)])
+        f"{better}-{worse}": difference_over_seeds(means[better], means[worse])
         for better, worse in (("federated", "local"), ("pooled", "federated"), ("pooled", "local"))
         if better in means and worse in means
     }
@@ -121,8 +121,12 @@ def compare(scores: Sequence[SiteAuc], *, seed: int) -> Comparison:
     )
 
 
-def over_seeds(values: Sequence[float]) -> OverSeeds:
-    """Mean, SD, t interval and t test against zero.
+def over_seeds(values: Sequence[float], *, lowest: float = 0.0) -> OverSeeds:
+    """Mean, SD and t interval of AUCs.
+
+    Args:
+        values: one for each seed.
+        lowest: that a value can be.
 
     Raises:
         ValueError: there is no value.
@@ -131,11 +135,15 @@ def over_seeds(values: Sequence[float]) -> OverSeeds:
         raise ValueError("expected a value for at least one seed, got none")
     if len(values) == 1:
         return OverSeeds(tuple(values), values[0], None, None, None, None)
-    mean, sd = fmean(values), stdev(values)
-    half = student_half_width(sd, len(values), level=_LEVEL)
-    # Values that are all the same leave the test without a variance.
-    p_value = float(stats.ttest_1samp(values, 0.0).pvalue) if sd > 0 else None
-    return OverSeeds(tuple(values), mean, sd, mean - half, mean + half, p_value)
+    low, high = student_interval(values, lowest=lowest)
+    return OverSeeds(tuple(values), fmean(values), stdev(values), low, high, None)
+
+
+def difference_over_seeds(better: Sequence[float], worse: Sequence[float]) -> OverSeeds:
+    """Differences of two arms' AUCs, paired by seed, with the t test against zero."""
+    differences = [one - other for one, other in zip(better, worse, strict=True)]
+    found = over_seeds(differences, lowest=-1.0)
+    return found if found.sd is None else replace(found, p_value=t_test(differences))
 
 
 def share_recovered(gain: OverSeeds, gap: OverSeeds, *, seed: int) -> Share:
@@ -181,8 +189,8 @@ def _left_out(
     means = _means_by_seed(units, arms)
     if "local" not in means:
         return {arm: over_seeds(values) for arm, values in means.items()}, None
-    gain = [out - local for out, local in zip(means["leave-one-out"], means["local"], strict=True)]
-    return {arm: over_seeds(values) for arm, values in means.items()}, over_seeds(gain)
+    gain = difference_over_seeds(means["leave-one-out"], means["local"])
+    return {arm: over_seeds(values) for arm, values in means.items()}, gain
 
 
 def _by_site(by_unit: dict[Unit, dict[Arm, float]], arms: Sequence[Arm]) -> dict[tuple[str, str], dict[Arm, OverSeeds]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from fpe_core.evaluation.folds import MeanSd
-from fpe_sim.protocol_results import Entry, ResultTable, Row, interval_entry, mean_sd_entry
+from fpe_sim.protocol_results import DELONG_RANGE, Entry, ResultTable, Row, interval_entry, mean_sd_entry
 from fpe_sim.ucla_fpe.measured import COLUMNS, Difference, Measured
 from fpe_sim.ucla_fpe.models import BASE, SSL
 from fpe_sim.ucla_fpe.paper import (
@@ -81,8 +81,8 @@ def comparison_table(found: Difference, paper: str) -> ResultTable:
         columns=("difference (95 % interval)", "by"),
         rows=tuple(rows),
         note="The paper gives no interval; its number is the difference of two rows of its table. Folds share most of "
-        "their training cases, so that the interval over the folds is rather too narrow. DeLong's is the whole range "
-        "with fewer than five cases of a class.",
+        "their training cases, so that the interval over the folds is rather too narrow. DeLong's is "
+        f"{DELONG_RANGE}.",
     )
 
 
@@ -103,7 +103,7 @@ def auc_table(measured: Mapping[str, Measured]) -> ResultTable:
             )
             for name, one in measured.items()
         ),
-        note="95 % intervals by DeLong, the whole range with fewer than five cases of a class. Out of fold: all "
+        note=f"95 % intervals by DeLong, {DELONG_RANGE}. Out of fold: all "
         "development cases in one curve, each judged by the model that has not seen it. Prospective: the mean of the "
         "folds' probabilities. Epochs: mean over the folds.",
     )

@@ -1,7 +1,7 @@
 """The tables: the paper's table 1 beside ours, and what it leaves out."""
 
 from fpe_core.evaluation.folds import mean_sd
-from fpe_sim.protocol_results import Entry, ResultTable, Row, interval_entry, mean_sd_entry
+from fpe_sim.protocol_results import DELONG_RANGE, Entry, ResultTable, Row, interval_entry, mean_sd_entry
 from fpe_sim.ucla_scanet.comparison import ModelComparison
 from fpe_sim.ucla_scanet.outcome import ScanetOutcome
 from fpe_sim.ucla_scanet.paper import (
@@ -58,8 +58,8 @@ def comparisons(outcome: ScanetOutcome) -> ResultTable:
         rows=tuple(_compared(one) for one in outcome.comparisons()),
         note=(
             "Paired t over folds does not know that folds share development cases: its interval is on the narrow side. "
-            "Pooled: DeLong's paired test on all held-out cases, each predicted by the model of its fold; with fewer "
-            "than five cases of a class its interval is the whole range, as is Student's where all folds differ alike. "
+            "Pooled: DeLong's paired test on all held-out cases, each predicted by the model of its fold; its interval "
+            f"is {DELONG_RANGE}; Student's is, where all folds differ alike. "
             "The paper prints no comparison; its differences are those of table 1."
         ),
     )

@@ -1,6 +1,7 @@
 """Everything that a run of the protocol found, before it becomes tables, figures and sentences."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from fpe_core.evaluation.comparison import AucComparison
 from fpe_core.models.clinical import Baseline
@@ -61,7 +62,7 @@ class Study:
             for seen, folds in model.inputs.items()
         )
 
-    @property
+    @cached_property
     def overall_gains(self) -> dict[Part, AucComparison]:
         """DAFT's gain over all `network_pairs`, by part; empty without pairs."""
         pairs = self.network_pairs

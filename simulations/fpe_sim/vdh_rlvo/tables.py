@@ -9,7 +9,7 @@ from fpe_core.evaluation.discrimination import prediction_scores
 from fpe_core.evaluation.folds import MeanSd
 from fpe_core.evaluation.scores import AucInterval
 from fpe_core.evaluation.thresholds import Threshold
-from fpe_sim.protocol_results import Entry, ResultTable, Row, interval_entry, mean_sd_entry
+from fpe_sim.protocol_results import DELONG_RANGE, Entry, ResultTable, Row, interval_entry, mean_sd_entry
 from fpe_sim.vdh_rlvo import paper
 from fpe_sim.vdh_rlvo.ablation import AblationStudy
 from fpe_sim.vdh_rlvo.judged import Folds, Part, pooled_interval, summary
@@ -105,9 +105,8 @@ def vote_table(study: Study) -> ResultTable:
         title="Section 3.2: majority vote over the folds, test cohort",
         columns=paper.SCORES,
         rows=tuple(rows),
-        note="AUC of the vote: of the mean probability over the folds, with DeLong's 95 % interval, which is the whole "
-        "range with fewer than five cases of a class. A case is called positive by more than half of the folds; "
-        "a tie is negative.",
+        note="AUC of the vote: of the mean probability over the folds, with DeLong's 95 % interval, "
+        f"{DELONG_RANGE}. A case is called positive by more than half of the folds; a tie is negative.",
     )
 
 
@@ -149,7 +148,7 @@ def reachable_table(study: Study) -> ResultTable:
         title="AUC beside the best that any model can reach on these phantoms",
         columns=("validation AUC", "test AUC", "reachable", "test AUC by the reachable"),
         rows=tuple(rows),
-        note="DeLong's 95 % interval, the whole range with fewer than five cases of a class; validation: out-of-fold "
+        note=f"DeLong's 95 % interval, {DELONG_RANGE}; validation: out-of-fold "
         "predictions side by side; test: mean probability over the folds. The reachable AUC is that of the "
         "development population, by what is seen; a small test cohort can lie above it by chance, and the model of "
         "both was the best of several in validation.",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fpe_core.evaluation.scores import AucInterval
 from fpe_core.evaluation.shares import Share
 from fpe_core.evaluation.subgroups import DetectionRow
-from fpe_sim.protocol_results import Entry, ResultTable, Row, interval_entry
+from fpe_sim.protocol_results import DELONG_RANGE, Entry, ResultTable, Row, interval_entry
 from fpe_sim.vdh_rlvo import paper
 from fpe_sim.vdh_rlvo.cohort import labels_of
 from fpe_sim.vdh_rlvo.study import Study
@@ -101,8 +101,8 @@ def subgroups_table(study: Study) -> ResultTable:
         title="Section 3.2: model A by sex and age, test cohort",
         columns=("cases", "AUC", "sensitivity", "specificity", "difference of AUC"),
         rows=tuple(rows),
-        note="Majority vote; AUC of the mean probability (DeLong; the whole range with fewer than five cases of a "
-        "class), rates with Wilson's 95 % interval. The paper prints no numbers, only that no difference was "
+        note=f"Majority vote; AUC of the mean probability (DeLong; {DELONG_RANGE}), "
+        "rates with Wilson's 95 % interval. The paper prints no numbers, only that no difference was "
         f"significant. Groups with fewer than {study.protocol.subgroups.min_cases_per_class} cases of a class are held "
         "back, with others that would give them away.",
     )

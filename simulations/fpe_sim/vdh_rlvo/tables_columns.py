@@ -2,7 +2,7 @@
 
 from fpe_core.data.clinical_columns import COLUMN_RULES
 from fpe_core.evaluation.comparison import AucComparison
-from fpe_sim.protocol_results import Entry, ResultTable, Row, interval_entry
+from fpe_sim.protocol_results import DELONG_RANGE, Entry, ResultTable, Row, interval_entry
 from fpe_sim.vdh_rlvo import paper
 from fpe_sim.vdh_rlvo.judged import PARTS
 from fpe_sim.vdh_rlvo.networks import Variant
@@ -39,9 +39,8 @@ def gain_table(study: Study) -> ResultTable:
         rows=tuple(rows),
         note="95 % intervals. Over folds: Student's, paired by fold; folds share training cases, so that it is too "
         "narrow. DeLong's: paired by case; it takes the networks as given and leaves out what another training would "
-        "change, and is the whole range with fewer than five cases of a class. The last row is about the networks "
-        "before they vote, each fold scored on its own, for which each needs two cases of a class. The paper's column "
-        "is the difference of its printed means.",
+        f"change, and is {DELONG_RANGE}. The last row is about the networks before they vote, each fold scored on its "
+        "own, for which each needs two cases of a class. The paper's column is the difference of its printed means.",
     )  # fmt: skip
 
 

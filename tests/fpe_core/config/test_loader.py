@@ -96,7 +96,7 @@ def test_an_unknown_key_near_to_nothing_is_to_be_removed(folder: Path) -> None:
         ("state_dir: state", "state_dir: 7", 7, "state_dir: is not a valid path"),
         ("site: north", "schema_version: 2\nsite: north", 2, "schema_version: should be 1, got 2"),
         ("device: cpu", "threads: 0", 11, "trainer.threads: should be greater than or equal to 1, got 0"),
-        ("trainer:\n  device: cpu", "trainer: cpu", 10, "trainer: should be a valid dictionary or instance"),
+        ("trainer:\n  device: cpu", "trainer: cpu", 10, "trainer: should be keys with values below it"),
     ],
 )
 def test_a_wrong_value_names_line_key_and_expectation(folder: Path, old: str, new: str, line: int, words: str) -> None:

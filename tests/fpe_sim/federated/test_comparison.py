@@ -55,7 +55,8 @@ def test_the_share_is_the_ratio_of_the_means() -> None:
 
 @pytest.mark.parametrize("gap", [(0.1, -0.08, 0.05), (-0.1, -0.11, -0.12), (0.1,)])
 def test_no_share_where_the_gap_may_be_nothing(gap: tuple[float, ...]) -> None:
-    assert share_recovered(over_seeds([0.05] * len(gap)), over_seeds(gap), seed=1).value is None
+    gain = over_seeds([0.05] * len(gap), lowest=-1.0)
+    assert share_recovered(gain, over_seeds(gap, lowest=-1.0), seed=1).value is None
 
 
 def test_a_site_without_an_auc_in_one_arm_counts_in_none() -> None:
@@ -83,6 +84,21 @@ def test_one_seed_has_no_interval() -> None:
     assert (only.mean, only.sd, only.low, only.p_value) == (pytest.approx(0.1), None, None, None)
     assert "in a single seed" in " ".join(findings(found, None))
     assert "too small" in screen(found, None)
+
+
+def test_two_seeds_do_not_put_an_auc_where_none_can_be() -> None:
+    found = compare(scores(local={1: (0.6,), 2: (0.9,)}, federated={1: (0.7,), 2: (0.7,)}), seed=1)
+    assert (found.arms["local"].low, found.arms["local"].high) == (0.0, 1.0)
+    gain = found.differences["federated-local"]
+    assert (gain.low, gain.high) == (-1.0, 1.0)
+    assert gain.p_value == pytest.approx(float(stats.ttest_1samp([0.1, -0.2], 0.0).pvalue))
+
+
+def test_seeds_that_agree_to_the_digit_say_nothing_of_others() -> None:
+    found = compare(scores(local={1: (0.5,), 2: (0.5,)}, federated={1: (0.75,), 2: (0.75,)}), seed=1)
+    assert (found.arms["federated"].low, found.arms["federated"].high) == (0.0, 1.0)
+    gain = found.differences["federated-local"]
+    assert (gain.mean, gain.low, gain.high, gain.p_value) == (0.25, -1.0, 1.0, None)
 
 
 def test_what_did_not_come_out_is_said() -> None:
