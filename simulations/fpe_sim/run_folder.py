@@ -89,11 +89,14 @@ class ProtocolFolder:
     def claim(self, protocol: ProtocolBase) -> None:
         """Write the settings down, or find the same ones.
 
+        A run that was refused before it made anything leaves nothing to protect: other settings take its place.
+
         Raises:
             ConfigValueInvalid: the folder holds a run of another protocol or of other settings.
         """
         wanted = protocol.model_dump(mode="json")
-        if not self.protocol.exists():
+        if self._is_untouched():
+            self.record.unlink(missing_ok=True)
             write_atomic(self.protocol, (json.dumps(wanted, indent=1) + "\n").encode())
             return
         there = self.content()
@@ -105,6 +108,9 @@ class ProtocolFolder:
                 f"{self.path} holds a run with other settings: {'; '.join(differences[:_MOST_SHOWN])}{more}",
                 hint=f"{_ELSEWHERE}; fpe-sim run --resume --out {self.path} goes on with what it has",
             )
+
+    def _is_untouched(self) -> bool:
+        return {path.name for path in self.path.iterdir()} <= {".lock", self.protocol.name, self.record.name}
 
     def content(self) -> dict[str, Any]:
         """The settings of the run that the folder holds.

@@ -94,6 +94,19 @@ def test_another_run_is_refused_and_the_folder_left(words: list[str], said: str,
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
+def test_a_run_that_was_refused_at_once_does_not_hold_the_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    refused = run("vdh-rlvo", "--out", out, "--scale", "0.1", "--set", "training.precision=bfloat16", "--device", "cpu")
+    assert "should train in float32 on a CPU" in str(json.loads(refused.stdout)["data"]["message"])
+    assert (out / "protocol.json").is_file()
+    again = run("vdh-rlvo", "--out", out, "--scale", "0.2", "--set", "training.precision=bfloat16", "--device", "cpu")
+    assert again.exit_code == refused.exit_code
+    assert json.loads((out / "protocol.json").read_text())["dials"]["scale"] == 0.2
+    record = json.loads((out / "run.json").read_text())
+    assert "--scale 0.2" in record["command"]
+    assert len(record["parts"]) == 1
+
+
 def test_the_bands_of_the_check_decide_nothing(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(tiny, "--out", out)

@@ -50,7 +50,7 @@ class Share:
     """Part of the way from local to pooled that federation goes: 0 none of it, 1 all of it.
 
     Attributes:
-        value: mean gain over mean gap; None where the gap is too small to divide by.
+        value: mean gain over mean gap; None where the gap may be nothing, so that it cannot be divided by.
         low: lower end of the 95 % interval (percentile bootstrap over seeds).
         high: upper end.
     """

@@ -91,7 +91,7 @@ def screen(comparison: Comparison, reachable: float | None) -> str:
         lines.append(f"  {DIFFERENCE_NAMES[name]:<{width}}  {_interval(found, sign='+')}{p_value}")
     if comparison.share is not None:
         share = comparison.share
-        told = "the gap is too small for a ratio"
+        told = "the gap is too small, or the seeds too few"
         if share.value is not None:
             told = f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})"
         lines += ["", f"  Share of the gap that federation recovers: {told}"]

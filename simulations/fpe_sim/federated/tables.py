@@ -47,7 +47,7 @@ def _differences(comparison: Comparison) -> ResultTable:
     ]
     share = comparison.share
     if share is not None:
-        shown = "too small a gap" if share.value is None else f"{share.value:.2f}"
+        shown = "gap too small, or seeds too few" if share.value is None else f"{share.value:.2f}"
         between = "" if share.low is None else f"{share.low:.2f} to {share.high:.2f}"
         value = Entry(here=shown, value=share.value, low=share.low, high=share.high)
         entries = (value, Entry(), Entry(here=between, low=share.low, high=share.high), Entry())
