@@ -9,6 +9,9 @@ from fpe_core.data.case_table import CaseRow
 from fpe_core.errors import NotEnoughCases, SplitUnusable
 from fpe_core.protocol import SplitName
 
+FEWEST_PER_CLASS = 3
+"""Patients of a class that a cohort needs at least: one for each split."""
+
 
 def split_patients(
     labels_by_patient: Mapping[str, int],
@@ -44,9 +47,10 @@ def split_patients(
     split_of: dict[str, SplitName] = {}
     for label in (0, 1):
         patients = _queue(labels_by_patient, label, seed)
-        if len(patients) < 3:
+        if len(patients) < FEWEST_PER_CLASS:
             raise NotEnoughCases(
-                f"each class should have at least 3 patients, one for each split; label {label} has {len(patients)}"
+                f"each class should have at least {FEWEST_PER_CLASS} patients, one for each split; "
+                f"label {label} has {len(patients)}"
             )
         num_validation, num_test = _sizes(len(patients), plan)
         for position, patient in enumerate(patients):

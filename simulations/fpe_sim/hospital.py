@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import yaml
 
@@ -14,7 +15,7 @@ def make_hospital(
     folder: Path,
     spec: PhantomSite,
     *,
-    study_seed: int,
+    seed: int,
     recipe: str,
     server: str,
     jobs: int,
@@ -27,7 +28,7 @@ def make_hospital(
     Args:
         folder: the hospital's folder.
         spec: scanner and case mix.
-        study_seed: the cohort is drawn from it and from the hospital's name.
+        seed: the patients are drawn from it; `cohort_seed` gives one.
         recipe: name of the preprocessing recipe.
         server: host:port of the federation server.
         jobs: phantoms made side by side, and cases preprocessed side by side.
@@ -39,9 +40,7 @@ def make_hospital(
         The site file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    generate_site(
-        folder / "data", spec, seed=derive_seed(study_seed, "cohort", spec.name), progress=progress, jobs=jobs
-    )
+    generate_site(folder / "data", spec, seed=seed, progress=progress, jobs=jobs)
     site_file = folder / "site.yaml"
     site_file.write_text(
         yaml.safe_dump(
@@ -63,11 +62,21 @@ def make_hospital(
     return site_file
 
 
-def reachable_auc(folders: list[Path]) -> float:
-    """The best AUC that any model can expect from the images, as the hospitals' truth files state it, on average."""
+def cohort_seed(study_seed: int, site: str, draw: int = 1) -> int:
+    """What a hospital's patients are drawn from, in the first, the second … draw."""
+    return derive_seed(study_seed, "cohort", site, *([draw] if draw > 1 else []))
+
+
+def reachable_auc(folders: list[Path], *, seen: Literal["images", "both"] = "images") -> float:
+    """The best AUC that any model can expect, as the hospitals' truth files state it, on average.
+
+    Args:
+        folders: of the hospitals.
+        seen: by the model: images alone, or the clinical table as well.
+    """
     stated = [json.loads((folder / "data" / "truth.json").read_text()) for folder in folders]
     cases = [truth["site"]["num_cases"] for truth in stated]
-    weighted = sum(n * float(truth["reachable_auc"]["images"]) for n, truth in zip(cases, stated, strict=True))
+    weighted = sum(n * float(truth["reachable_auc"][seen]) for n, truth in zip(cases, stated, strict=True))
     return float(weighted / sum(cases))
 
 

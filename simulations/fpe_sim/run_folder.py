@@ -23,6 +23,7 @@ from fpe_core.files import write_atomic
 from fpe_core.preprocessing.storage import locked
 from fpe_sim.protocol import ProtocolBase
 from fpe_sim.protocol_results import ProtocolResults, load_protocol_results
+from fpe_sim.stages import STAGE_SECONDS
 
 _ELSEWHERE = "give another --out, or delete that folder"
 _MOST_SHOWN = 4
@@ -95,8 +96,9 @@ class ProtocolFolder:
             ConfigValueInvalid: the folder holds a run of another protocol or of other settings.
         """
         wanted = protocol.model_dump(mode="json")
-        if self._is_untouched():
+        if not self.protocol.exists() or self._is_untouched():
             self.record.unlink(missing_ok=True)
+            (self.path / STAGE_SECONDS).unlink(missing_ok=True)
             write_atomic(self.protocol, (json.dumps(wanted, indent=1) + "\n").encode())
             return
         there = self.content()
@@ -110,7 +112,8 @@ class ProtocolFolder:
             )
 
     def _is_untouched(self) -> bool:
-        return {path.name for path in self.path.iterdir()} <= {".lock", self.protocol.name, self.record.name}
+        before_anything = {".lock", self.protocol.name, self.record.name, STAGE_SECONDS}
+        return {path.name for path in self.path.iterdir()} <= before_anything
 
     def content(self) -> dict[str, Any]:
         """The settings of the run that the folder holds.

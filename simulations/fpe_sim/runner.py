@@ -19,7 +19,7 @@ from fpe_server.store import RunFolder
 from fpe_server.study import run_study
 from fpe_sim.console import say, stage, watched
 from fpe_sim.flower import numbers_of_nodes, simulate
-from fpe_sim.hospital import make_hospital
+from fpe_sim.hospital import cohort_seed, make_hospital
 from fpe_sim.publish import publish
 from fpe_sim.run_context import default_jobs as default_jobs
 from fpe_sim.scenario import Scenario
@@ -71,7 +71,7 @@ def make_hospitals(scenario: Scenario, out: Path, *, server: str, jobs: int) -> 
                 make_hospital(
                     out / "hospitals" / spec.name,
                     spec,
-                    study_seed=scenario.study.seed,
+                    seed=cohort_seed(scenario.study.seed, spec.name),
                     recipe=scenario.study.recipe,
                     server=server,
                     jobs=jobs,

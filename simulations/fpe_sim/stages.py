@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fpe_core.files import write_atomic
 
-_FILE = "seconds.json"
+STAGE_SECONDS = "seconds.json"
+"""In the run folder."""
 
 
 @contextmanager
@@ -21,13 +22,13 @@ def timed(folder: Path, stage: str) -> Iterator[None]:
     finally:
         seconds = stage_seconds(folder)
         seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - started, 1)
-        write_atomic(folder / _FILE, json.dumps(seconds, indent=1).encode())
+        write_atomic(folder / STAGE_SECONDS, json.dumps(seconds, indent=1).encode())
 
 
 def stage_seconds(folder: Path) -> dict[str, float]:
     """Seconds by stage so far; nothing where the file cannot be read."""
     try:
-        found = json.loads((folder / _FILE).read_text())
+        found = json.loads((folder / STAGE_SECONDS).read_text())
     except (OSError, ValueError):
         return {}
     return {str(stage): float(seconds) for stage, seconds in found.items()}

@@ -107,6 +107,26 @@ def test_a_run_that_was_refused_at_once_does_not_hold_the_folder(tmp_path: Path)
     assert len(record["parts"]) == 1
 
 
+def test_another_file_in_the_folder_is_in_nobodys_way(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "log.txt").write_text("mine")
+    assert data(run(tiny, "--out", out))["numbers"]["made"] == 3
+    assert "seed is 5 there and 6 here" in message(run(tiny, "--out", out, "--set", "seed=6"))
+    assert (out / "log.txt").read_text() == "mine"
+
+
+def test_a_run_that_stopped_at_a_misspelt_site_does_not_hold_the_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name in ("a", "b"):
+        done = run(
+            "federated", "--out", out, "--device", "cpu",
+            "--set", f"hospitals.site_files=[{name}/site.yaml, {name}/other.yaml]",
+        )  # fmt: skip
+        assert f"{name}/site.yaml" in message(done)
+        assert json.loads((out / "protocol.json").read_text())["hospitals"]["site_files"][0] == f"{name}/site.yaml"
+
+
 def test_the_bands_of_the_check_decide_nothing(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(tiny, "--out", out)

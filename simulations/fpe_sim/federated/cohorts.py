@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from fpe_core.config.loader import load_site
 from fpe_core.data.phantoms.spec import Modality, PhantomSite
 from fpe_core.preprocessing.manifest import load_manifest
 from fpe_sim.console import stage
+from fpe_sim.federated.draws import Draw, cohort_draws
 from fpe_sim.federated.hospitals import phantom_sites
 from fpe_sim.federated.protocol import FederatedProtocol
 from fpe_sim.hospital import make_hospital
@@ -78,7 +80,8 @@ def ready_groups(protocol: FederatedProtocol, context: RunContext) -> tuple[Grou
         FpeError: a site's files are wrong, or none of its cases could be preprocessed.
     """
     groups = _groups(protocol, context)
-    tasks = [task for group in groups for task in _tasks(protocol, context, group)]
+    draws = cohort_draws(protocol)
+    tasks = [task for group in groups for task in _tasks(protocol, context, group, draws)]
     with stage("hospitals made and preprocessed") as progress:
         run_tasks(_make_ready, tasks, context=context, progress=progress)
     return groups
@@ -109,21 +112,17 @@ def _specs(protocol: FederatedProtocol) -> tuple[PhantomSite, ...]:
 
 
 def _tasks(
-    protocol: FederatedProtocol, context: RunContext, group: Group
+    protocol: FederatedProtocol, context: RunContext, group: Group, draws: Mapping[tuple[int, str], Draw]
 ) -> list[tuple[Path, str, PhantomSite | None, int, str]]:
     """Arguments of `_make_ready`. Real hospitals are the same in each seed."""
     specs = {spec.name: spec for spec in _specs(protocol)}
-    if protocol.hospitals.site_files and group.seed_number > 1:
-        return []
+    if protocol.hospitals.site_files:
+        first = group.seed_number == 1
+        return [(member.site_file, member.recipe, None, 0, context.device) for member in group.members if first]
     return [
-        (
-            member.site_file,
-            member.recipe,
-            None if protocol.hospitals.site_files else specs[member.site_file.parent.name],
-            protocol.seed_of(group.seed_number),
-            context.device,
-        )
+        (member.site_file, member.recipe, specs[name], draws[group.seed_number, name].seed, context.device)
         for member in group.members
+        for name in [member.site_file.parent.name]
     ]
 
 
@@ -131,6 +130,6 @@ def _make_ready(site_file: Path, recipe: str, spec: PhantomSite | None, seed: in
     """One hospital; what is there already is kept."""
     if spec is not None:
         make_hospital(
-            site_file.parent, spec, study_seed=seed, recipe=recipe, server=_NO_SERVER, jobs=1, threads=1, device=device
+            site_file.parent, spec, seed=seed, recipe=recipe, server=_NO_SERVER, jobs=1, threads=1, device=device
         )
     prepare(site_file, recipe_name=recipe, jobs=1, console=Console(quiet=True))

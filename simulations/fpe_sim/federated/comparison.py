@@ -34,7 +34,8 @@ class OverSeeds:
         sd: with n - 1 in the denominator; None for a single seed.
         low: lower end of the 95 % interval of the mean (`student_interval`); None for a single seed.
         high: upper end.
-        p_value: of the t test against zero; None for an AUC, for a single seed, and where all seeds differ alike.
+        p_value: of the t test against zero; None for an AUC, for a single seed, where all seeds differ alike, and where
+            they have the same patients.
     """
 
     values: tuple[float, ...]
@@ -74,6 +75,8 @@ class Comparison:
         sites: AUC by modality, site and arm, over seeds.
         num_units: sites times seeds that the means are over.
         num_missing: sites times seeds that are left out, because an arm has no AUC there.
+        same_patients: every seed divides the same patients anew: intervals know the luck of that and of training only,
+            and seeds are not independent, so that no p is given.
     """
 
     arms: dict[Arm, OverSeeds]
@@ -84,29 +87,31 @@ class Comparison:
     sites: dict[tuple[str, str], dict[Arm, OverSeeds]]
     num_units: int
     num_missing: int
+    same_patients: bool = False
 
 
-def compare(scores: Sequence[SiteAuc], *, seed: int) -> Comparison:
-    """Compare the arms that `scores` has.
+def compare(scores: Sequence[SiteAuc], *, seed: int, same_patients: bool = False) -> Comparison:
+    """Compare the arms that have an AUC somewhere.
 
     Args:
         scores: at least one of the arm federated that has an AUC.
         seed: of the bootstrap.
+        same_patients: see `Comparison`.
     """
     by_unit: dict[Unit, dict[Arm, float]] = defaultdict(dict)
     for score in scores:
         if score.auc is not None:
             by_unit[score.seed_number, score.modality, score.site][score.arm] = score.auc
-    present = {score.arm for score in scores}
+    present = {score.arm for score in scores if score.auc is not None}
     arms = [arm for arm in _COMPARED if arm in present]
     whole = {unit: aucs for unit, aucs in by_unit.items() if all(arm in aucs for arm in arms)}
     means = _means_by_seed(whole, arms)
     differences = {
-        f"{better}-{worse}": difference_over_seeds(means[better], means[worse])
+        f"{better}-{worse}": difference_over_seeds(means[better], means[worse], same_patients=same_patients)
         for better, worse in (("federated", "local"), ("pooled", "federated"), ("pooled", "local"))
         if better in means and worse in means
     }
-    left_out, left_out_difference = _left_out(by_unit, present)
+    left_out, left_out_difference = _left_out(by_unit, present, same_patients=same_patients)
     return Comparison(
         arms={arm: over_seeds(values) for arm, values in means.items()},
         differences=differences,
@@ -118,6 +123,7 @@ def compare(scores: Sequence[SiteAuc], *, seed: int) -> Comparison:
         sites=_by_site(by_unit, [*arms, "leave-one-out"]),
         num_units=len(whole),
         num_missing=len({(score.seed_number, score.modality, score.site) for score in scores}) - len(whole),
+        same_patients=same_patients,
     )
 
 
@@ -139,11 +145,11 @@ def over_seeds(values: Sequence[float], *, lowest: float = 0.0) -> OverSeeds:
     return OverSeeds(tuple(values), fmean(values), stdev(values), low, high, None)
 
 
-def difference_over_seeds(better: Sequence[float], worse: Sequence[float]) -> OverSeeds:
-    """Differences of two arms' AUCs, paired by seed, with the t test against zero."""
+def difference_over_seeds(better: Sequence[float], worse: Sequence[float], *, same_patients: bool = False) -> OverSeeds:
+    """Differences of two arms' AUCs, paired by seed, with the t test against zero where seeds are independent."""
     differences = [one - other for one, other in zip(better, worse, strict=True)]
     found = over_seeds(differences, lowest=-1.0)
-    return found if found.sd is None else replace(found, p_value=t_test(differences))
+    return found if found.sd is None or same_patients else replace(found, p_value=t_test(differences))
 
 
 def share_recovered(gain: OverSeeds, gap: OverSeeds, *, seed: int) -> Share:
@@ -178,7 +184,7 @@ def _means_by_seed(units: dict[Unit, dict[Arm, float]], arms: Sequence[Arm]) -> 
 
 
 def _left_out(
-    by_unit: dict[Unit, dict[Arm, float]], present: set[Arm]
+    by_unit: dict[Unit, dict[Arm, float]], present: set[Arm], *, same_patients: bool
 ) -> tuple[dict[Arm, OverSeeds], OverSeeds | None]:
     arms: list[Arm] = [arm for arm in ("local", "leave-one-out", "federated") if arm in present]
     units = {
@@ -189,7 +195,7 @@ def _left_out(
     means = _means_by_seed(units, arms)
     if "local" not in means:
         return {arm: over_seeds(values) for arm, values in means.items()}, None
-    gain = difference_over_seeds(means["leave-one-out"], means["local"])
+    gain = difference_over_seeds(means["leave-one-out"], means["local"], same_patients=same_patients)
     return {arm: over_seeds(values) for arm, values in means.items()}, gain
 
 

@@ -4,6 +4,7 @@ from fpe_core.config.loader import load_site
 from fpe_core.config.study import StudyPlan
 from fpe_core.data.case_table import read_site_table
 from fpe_core.data.phantoms.spec import Modality
+from fpe_sim.federated.draws import check_hospitals
 from fpe_sim.federated.hospitals import phantom_sites
 from fpe_sim.federated.protocol import FederatedProtocol
 from fpe_sim.kinds import Estimate
@@ -14,7 +15,12 @@ _RAY_START_S = 20.0
 
 
 def estimate(protocol: FederatedProtocol, context: RunContext) -> Estimate:
-    """Cases, studies, seconds and bytes. Early stopping is not counted on."""
+    """Cases, studies, seconds and bytes. Early stopping is not counted on.
+
+    Raises:
+        NotEnoughCases: a phantom hospital would lack cases of a class.
+    """
+    check_hospitals(protocol)
     cohorts: dict[str, int] = {}
     seconds, disk, num_trainings = 2 * _RAY_START_S, 0, 0
     real = bool(protocol.hospitals.site_files)

@@ -41,8 +41,8 @@ def draw_figures(
 _BY_ARM = ResultFigure(
     id="auc-by-arm",
     title="Held-out AUC by arm",
-    caption="Mean over the sites. Each line is one seed with cohorts of its own; the dot beside it is the mean over "
-    "the seeds with its 95 % interval. The column on the right is the site that was left out, in a federation of the "
+    caption="Mean over the sites. Each line is one seed; the dot beside it is the mean over the seeds with its 95 % "
+    "interval. The column on the right is the site that was left out, in a federation of the "
     "others. Dashed: the AUC that no model can expect to exceed.",
 )
 _BY_SITE = ResultFigure(
@@ -53,8 +53,9 @@ _BY_SITE = ResultFigure(
 _LEARNING = ResultFigure(
     id="learning-curves",
     title="Validation AUC by round",
-    caption="All sites' validation cases together, after so many rounds. Thin: single seeds. Bold: their mean. The "
-    "pooled hospital makes as many passes over its cases in a round as each site of the federation over its own.",
+    caption="Validation cases of all sites whose policies let scores out, together, after so many rounds. Thin: single "
+    "seeds. Bold: their mean. The pooled hospital makes as many passes over its cases in a round as each site of the "
+    "federation over its own.",
 )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from fpe_sim.federated.comparison import Comparison, OverSeeds
-from fpe_sim.federated.tables import ARM_NAMES, DIFFERENCE_NAMES
+from fpe_sim.federated.tables import ARM_NAMES, DIFFERENCE_NAMES, SAME_PATIENTS
 
 _BAR_WIDTH = 32
 _AXIS = (0.4, 1.0)
@@ -23,7 +23,7 @@ def _findings(comparison: Comparison, reachable: float | None) -> Iterator[str]:
         yield f"Federation {_changes(gain)} a site's held-out AUC, against learning alone: {_difference(gain)}."
     rest = comparison.differences.get("pooled-federated")
     if rest is not None:
-        if rest.low is not None and rest.high is not None and rest.low <= 0 <= rest.high:
+        if _is_unsure(rest):
             yield f"Pooling all cases and federation are not told apart: pooled minus federated is {_difference(rest)}."
         else:
             yield f"Pooling all cases is {'better' if rest.mean > 0 else 'worse'} than federation: {_difference(rest)}."
@@ -33,6 +33,8 @@ def _findings(comparison: Comparison, reachable: float | None) -> Iterator[str]:
             f"A site that takes no part is served {_better(out)} by the others' federation than by its own model: "
             f"{_difference(out)}."
         )
+    if comparison.same_patients:
+        yield f"{SAME_PATIENTS}."
     if reachable is not None:
         best = max(found.mean for found in comparison.arms.values())
         yield f"No model can expect more than an AUC of {reachable:.3f} here; the best arm has {best:.3f}."
@@ -40,6 +42,8 @@ def _findings(comparison: Comparison, reachable: float | None) -> Iterator[str]:
 
 def _share_sentence(comparison: Comparison) -> str:
     share, gap = comparison.share, comparison.differences["pooled-local"]
+    if gap.high is not None and gap.high < 0:
+        return f"All cases pooled are worse than each site alone, so there is no gap to recover: {_difference(gap)}."
     if share is None or share.value is None or share.low is None or share.high is None:
         return (
             "The gap between each site alone and all cases pooled is too small, or the seeds are too few, to say which "
@@ -63,14 +67,18 @@ def _p_value(p_value: float) -> str:
     return "< .001" if p_value < 0.001 else f"= {p_value:.3f}"
 
 
+def _is_unsure(found: OverSeeds) -> bool:
+    return found.low is None or found.high is None or found.low <= 0 <= found.high
+
+
 def _changes(found: OverSeeds) -> str:
-    if found.low is None or found.high is None or found.low <= 0 <= found.high:
+    if _is_unsure(found):
         return "does not measurably change"
     return "raises" if found.mean > 0 else "lowers"
 
 
 def _better(found: OverSeeds) -> str:
-    if found.low is None or found.high is None or found.low <= 0 <= found.high:
+    if _is_unsure(found):
         return "neither measurably better nor worse"
     return "better" if found.mean > 0 else "worse"
 
@@ -91,7 +99,7 @@ def screen(comparison: Comparison, reachable: float | None) -> str:
         lines.append(f"  {DIFFERENCE_NAMES[name]:<{width}}  {_interval(found, sign='+')}{p_value}")
     if comparison.share is not None:
         share = comparison.share
-        told = "the gap is too small, or the seeds too few"
+        told = "none, the gap may be nothing"
         if share.value is not None:
             told = f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})"
         lines += ["", f"  Share of the gap that federation recovers: {told}"]

@@ -23,6 +23,7 @@ from fpe_core.data.case_table import IMAGE_COLUMNS, read_site_table
 from fpe_core.data.saved_split import SPLITS, SavedSplit
 from fpe_core.errors import SplitUnusable
 from fpe_core.files import write_atomic
+from fpe_core.preprocessing.decisions import decide, key_of, load_decisions
 from fpe_core.preprocessing.gate import usable
 from fpe_core.preprocessing.manifest import Manifest, Quarantine, load_manifest, write_lists
 from fpe_core.protocol import SplitName
@@ -51,10 +52,11 @@ def make_pooled_site(folder: Path, sessions: Sequence[SiteSession], plan: StudyP
     folder.mkdir(parents=True, exist_ok=True)
     site_file = folder / "site.yaml"
     rows: list[CaseRow] = []
-    entries, split_of = {}, dict[str, SplitName]()
+    entries, split_of, accepted = {}, dict[str, SplitName](), list[str]()
     for session in sessions:
         site, own = session.config.site, SitePaths(session.config.state_dir).preprocessed(plan.recipe)
         files, listed = usable(own, recipe_named(plan.recipe)).files, load_manifest(own).cases
+        decided = load_decisions(own).cases
         session.cases(plan)
         saved = SavedSplit.load(split_file(session.config, plan)).split_of
         for row in read_site_table(session.config.data).rows:
@@ -64,12 +66,16 @@ def make_pooled_site(folder: Path, sessions: Sequence[SiteSession], plan: StudyP
                 path = str(files[row.case_id].resolve())
                 entries[named["case_id"]] = listed[row.case_id].model_copy(update={"file": path})
                 split_of[named["patient_id"]] = saved[row.patient_id]
+                if key_of(listed[row.case_id]) in decided:
+                    accepted.append(named["case_id"])
     write_atomic(folder / "cases.csv", _table(rows).encode())
     write_atomic(site_file, yaml.safe_dump(_site(plan, device), sort_keys=False).encode())
     config = load_site(site_file)
     preprocessed = SitePaths(config.state_dir).preprocessed(plan.recipe)
     preprocessed.mkdir(parents=True, exist_ok=True)
     write_lists(preprocessed, Manifest(recipe=plan.recipe, cases=entries), Quarantine())
+    if accepted:
+        decide(preprocessed, accepted, accepted=True, reason="as its hospital decided")
     split = split_file(config, plan)
     split.parent.mkdir(parents=True, exist_ok=True)
     SavedSplit.of_splits(split_of, plan.split, seed=derive_seed(plan.seed, "split", POOLED)).save(split)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fpe_core.config.loader import load_site
 from fpe_core.data.case_table import read_site_table
@@ -11,12 +11,14 @@ from fpe_core.seeds import derive_seed
 from fpe_sim.console import say
 from fpe_sim.federated.cohorts import Group, Member, ready_groups
 from fpe_sim.federated.comparison import Comparison, compare
+from fpe_sim.federated.draws import check_hospitals, cohort_draws
 from fpe_sim.federated.figures import draw_figures
 from fpe_sim.federated.findings import findings, screen
 from fpe_sim.federated.protocol import FederatedProtocol
 from fpe_sim.federated.scores import site_aucs
 from fpe_sim.federated.studies import ArmStudy, planned_studies, run_studies
 from fpe_sim.federated.tables import tables
+from fpe_sim.federated.withheld import withheld
 from fpe_sim.hospital import reachable_auc
 from fpe_sim.protocol_results import CohortFacts, ProtocolResults
 from fpe_sim.run_context import RunContext
@@ -35,8 +37,11 @@ def run(protocol: FederatedProtocol, context: RunContext) -> ProtocolResults:
     """Run the comparison, or go on where it stopped.
 
     Raises:
+        ConfigError: a site file is wrong; told before anything is made.
+        NotEnoughCases: a phantom hospital would lack cases of a class; told before anything is made, too.
         FpeError: a hospital's files are wrong, a study failed, or no held-out AUC came of any of them.
     """
+    check_hospitals(protocol)
     with timed(context.folder, "cohorts"):
         groups = ready_groups(protocol, context)
     with timed(context.folder, "studies"):
@@ -48,8 +53,9 @@ def run(protocol: FederatedProtocol, context: RunContext) -> ProtocolResults:
         raise NotEnoughCases(
             "no site has held-out cases of both classes", hint="raise hospitals.cases_per_site or study.split.test"
         )
-    comparison = compare(scores, seed=derive_seed(protocol.seed, "bootstrap"))
-    reachable = None if protocol.hospitals.site_files else _reachable(groups)
+    real = bool(protocol.hospitals.site_files)
+    comparison = compare(scores, seed=derive_seed(protocol.seed, "bootstrap"), same_patients=real)
+    reachable = None if real else _reachable(protocol, groups)
     studies = [study for chain in chains for study in chain]
     figures = draw_figures(comparison, studies, reachable, context.figures)
     cohorts = _cohorts(protocol, groups)
@@ -64,12 +70,22 @@ def run(protocol: FederatedProtocol, context: RunContext) -> ProtocolResults:
         numbers=_numbers(protocol, comparison, reachable, cohorts, studies),
         tables=tables(comparison),
         figures=figures,
-        discrepancies=_DEPARTURES,
+        discrepancies=(*_DEPARTURES, *_redrawn(protocol), *withheld(scores, [study.results for study in studies])),
     )
 
 
-def _reachable(groups: Sequence[Group]) -> float:
-    return reachable_auc([member.site_file.parent for group in groups for member in group.members])
+def _redrawn(protocol: FederatedProtocol) -> Iterator[str]:
+    drawn = cohort_draws(protocol).values()
+    if again := sum(one.number > 1 for one in drawn):
+        yield (
+            f"{again} of {len(drawn)} phantom cohorts were drawn again, because the first draw had too few patients of "
+            "a class to be split: a hospital like that cannot take part."
+        )
+
+
+def _reachable(protocol: FederatedProtocol, groups: Sequence[Group]) -> float:
+    folders = [member.site_file.parent for group in groups for member in group.members]
+    return reachable_auc(folders, seen="both" if protocol.study.model.clinical else "images")
 
 
 def _numbers(

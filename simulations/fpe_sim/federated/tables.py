@@ -16,6 +16,10 @@ DIFFERENCE_NAMES = {
     "pooled-local": "Pooled − alone",
 }
 _INTERVAL = "Intervals are 95 % of the mean over seeds (Student's t)"
+SAME_PATIENTS = (
+    "Every seed divides the same patients anew: the intervals know the luck of the division and of training, say "
+    "nothing of other patients, and are too narrow even so"
+)
 
 
 def tables(comparison: Comparison) -> tuple[ResultTable, ...]:
@@ -36,7 +40,7 @@ def _arms(comparison: Comparison) -> ResultTable:
         columns=("AUC", "SD over seeds", "95 % interval"),
         rows=tuple(Row(name=ARM_NAMES[arm], entries=_entries(found)) for arm, found in comparison.arms.items()),
         note=f"Each arm's model on each site's own held-out cases, each site once: {comparison.num_units} pairs of "
-        f"site and seed{missing}. {_INTERVAL}.",
+        f"site and seed{missing}. {_intervals(comparison)}",
     )
 
 
@@ -47,19 +51,20 @@ def _differences(comparison: Comparison) -> ResultTable:
     ]
     share = comparison.share
     if share is not None:
-        shown = "gap too small, or seeds too few" if share.value is None else f"{share.value:.2f}"
+        shown = "none" if share.value is None else f"{share.value:.2f}"
         between = "" if share.low is None else f"{share.low:.2f} to {share.high:.2f}"
         value = Entry(here=shown, value=share.value, low=share.low, high=share.high)
         entries = (value, Entry(), Entry(here=between, low=share.low, high=share.high), Entry())
         rows.append(Row(name="Share of the gap recovered", entries=entries))
+    test = "" if comparison.same_patients else " p is of the paired t test."
     return ResultTable(
         id="differences",
         title="Paired differences of the held-out AUC",
         columns=("Difference", "SD over seeds", "95 % interval", "p"),
         rows=tuple(rows),
-        note=f"Paired within each seed. {_INTERVAL}, p of the paired t test. The share is the mean gain of federation "
-        "over the mean gap between pooled and alone; its interval is a percentile bootstrap over seeds. It is not "
-        "given where the gap's own interval reaches zero.",
+        note=f"Paired within each seed. {_intervals(comparison)}{test} The share is the mean gain of federation over "
+        "the mean gap between pooled and alone; its interval is a percentile bootstrap over seeds. It is not given "
+        "where the gap's own interval reaches zero or lies below it.",
     )
 
 
@@ -74,7 +79,7 @@ def _left_out(comparison: Comparison) -> ResultTable:
         columns=("AUC", "SD over seeds", "95 % interval", "p"),
         rows=tuple(rows),
         note="A federation of the other sites on the held-out cases of the site that took no part, beside that site's "
-        f"own model and the federation with it. {_INTERVAL}.",
+        f"own model and the federation with it. {_intervals(comparison)}",
     )
 
 
@@ -90,6 +95,10 @@ def _sites(comparison: Comparison) -> ResultTable:
         ),
         note="Mean (SD) over the seeds in which the site has the number; a site is left out in some seeds only.",
     )
+
+
+def _intervals(comparison: Comparison) -> str:
+    return f"{_INTERVAL}. {SAME_PATIENTS}." if comparison.same_patients else f"{_INTERVAL}."
 
 
 def _entries(found: OverSeeds) -> tuple[Entry, Entry, Entry]:

@@ -67,6 +67,24 @@ def test_a_site_without_an_auc_in_one_arm_counts_in_none() -> None:
     assert found.share is None
 
 
+def test_an_arm_whose_aucs_were_all_withheld_is_not_there() -> None:
+    local: dict[int, tuple[float | None, ...]] = dict.fromkeys(LOCAL, (None, None))
+    out: dict[int, tuple[float | None, ...]] = {1: (0.70, -1)}
+    found = compare(scores(local=local, federated=FEDERATED, pooled=POOLED, leave_one_out=out), seed=1)
+    assert (list(found.arms), list(found.differences)) == (["federated", "pooled"], ["pooled-federated"])
+    assert (found.num_units, found.num_missing, found.left_out_difference) == (6, 0, None)
+    assert tables(found)
+
+
+def test_seeds_that_share_their_patients_are_not_tested() -> None:
+    found = compare(scores(local=LOCAL, federated=FEDERATED, pooled=POOLED), seed=1, same_patients=True)
+    gain = found.differences["federated-local"]
+    assert gain.low is not None
+    assert gain.p_value is None
+    assert "say nothing of other patients" in " ".join(findings(found, None))
+    assert all("of other patients" in table.note for table in tables(found)[:2])
+
+
 def test_a_left_out_site_is_compared_with_its_own_local_model() -> None:
     out: dict[int, tuple[float | None, ...]] = {1: (0.70, -1), 2: (-1, 0.68)}
     local, federated = ({seed: arm[seed] for seed in (1, 2)} for arm in (LOCAL, FEDERATED))
@@ -83,7 +101,8 @@ def test_one_seed_has_no_interval() -> None:
     only = found.differences["federated-local"]
     assert (only.mean, only.sd, only.low, only.p_value) == (pytest.approx(0.1), None, None, None)
     assert "in a single seed" in " ".join(findings(found, None))
-    assert "too small" in screen(found, None)
+    assert "the gap may be nothing" in screen(found, None)
+    assert "not told apart: pooled minus federated is +0.100 in a single seed" in " ".join(findings(found, None))
 
 
 def test_two_seeds_do_not_put_an_auc_where_none_can_be() -> None:
@@ -106,6 +125,8 @@ def test_what_did_not_come_out_is_said() -> None:
     told = " ".join(findings(worse, 0.87))
     assert "Federation lowers a site's held-out AUC, against learning alone" in told
     assert "too small" in told
+    reversed_gap = compare(scores(local=POOLED, federated=FEDERATED, pooled=LOCAL), seed=1)
+    assert "worse than each site alone, so there is no gap to recover" in findings(reversed_gap, None)[0]
     assert "Pooling all cases is better than federation" in told
     better = " ".join(findings(compare(scores(local=LOCAL, federated=FEDERATED, pooled=POOLED), seed=1), 0.87))
     assert "Federation recovers 72%" in better

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from fpe_client.paths import SitePaths
 from fpe_client.session import SiteSession
 from fpe_client.study_cases import split_file
 from fpe_core.config.loader import load_site
 from fpe_core.data.saved_split import SPLITS, SavedSplit
 from fpe_core.errors import SplitUnusable
+from fpe_core.preprocessing.decisions import decide
+from fpe_core.preprocessing.manifest import Manifest, Quarantine, load_manifest, write_lists
 from fpe_sim.federated import pooled
 from fpe_sim.federated.cohorts import Group
 from fpe_sim.federated.pooled import POOLED, make_pooled_site
@@ -69,6 +72,25 @@ def test_a_split_that_is_not_the_union_is_refused(
     monkeypatch.setattr(pooled.SavedSplit, "of_splits", leaking)
     with pytest.raises(SplitUnusable, match="the pooled train split should be the union"):
         make_pooled_site(tmp_path / POOLED, sessions, plan, device="cpu")
+
+
+def test_a_case_that_its_hospital_accepted_is_in_the_pool(
+    sessions: list[SiteSession], make_protocol: Make, tmp_path: Path
+) -> None:
+    plan = make_protocol().plan("mr", 1, arm="pooled", num_sites=1)
+    folder = SitePaths(sessions[0].config.state_dir).preprocessed(plan.recipe)
+    listed = load_manifest(folder).cases
+    unmeasured = {"c0": listed["c0"].model_copy(update={"qc": {}}), "c1": listed["c1"].model_copy(update={"qc": {}})}
+    write_lists(folder, Manifest(recipe=plan.recipe, cases=listed | unmeasured), Quarantine())
+    decide(folder, ["c0"], accepted=True, reason="looked at")
+    owner = SiteSession(load_site(make_pooled_site(tmp_path / POOLED, sessions, plan, device="cpu")))
+    pooled_from_north = {
+        case.file.name
+        for name in SPLITS
+        for case in getattr(owner.cases(plan).splits, name).cases
+        if case.file.is_relative_to(folder.resolve())
+    }
+    assert pooled_from_north == {f"c{number}.safetensors" for number in range(16) if number != 1}
 
 
 def test_its_own_split_file_holds_no_patient_twice(

@@ -6,7 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from fpe_core.data.labels import label_fingerprint
+from fpe_core.data.phantoms.generate import draw_cases
+from fpe_core.errors import NotEnoughCases
 from fpe_sim.federated import KIND
+from fpe_sim.federated.draws import check_hospitals, cohort_draws
 from fpe_sim.federated.hospitals import phantom_sites
 from fpe_sim.federated.protocol import FederatedProtocol, Hospitals
 from fpe_sim.kinds import kind_named
@@ -100,6 +103,26 @@ def test_sites_are_alike_unless_told_otherwise() -> None:
     specs = phantom_sites(Hospitals(number=4, cases_per_site=40), "fpe", 0.5)
     assert len({spec.model_copy(update={"name": "x"}).model_dump_json() for spec in specs}) == 1
     assert [spec.num_cases for spec in specs] == [20] * 4
+
+
+def test_a_cohort_that_cannot_be_split_is_drawn_again(make_protocol: Make) -> None:
+    protocol = make_protocol(num_seeds=20, hospitals={"number": 5, "cases_per_site": 12})
+    specs = {spec.name: spec for spec in phantom_sites(protocol.hospitals, "fpe", 1.0)}
+    found = cohort_draws(protocol)
+    assert len(found) == 100
+    assert {draw.number for draw in found.values()} >= {1, 2}
+    for (_, site), draw in found.items():
+        num_positive = sum(case.label for case in draw_cases(specs[site], seed=draw.seed))
+        assert 3 <= num_positive <= 9
+    assert cohort_draws(protocol) == found
+
+
+def test_a_hospital_that_can_never_be_split_is_told_before_anything_is_made(make_protocol: Make) -> None:
+    check_hospitals(make_protocol(num_seeds=3))
+    rare = make_protocol(num_seeds=20, hospitals={"number": 3, "cases_per_site": 12, "log_odds_spread": 3})
+    with pytest.raises(NotEnoughCases, match=r"site-01-mr .* none of 10 draws of its 12 patients has") as caught:
+        check_hospitals(rare)
+    assert "hospitals.log_odds_spread" in caught.value.hint
 
 
 def test_sites_differ_in_what_is_skewed() -> None:

@@ -15,7 +15,7 @@ from fpe_server.local_grid import LocalGrid
 from fpe_sim import runner
 from fpe_sim.federated import studies as studies_module
 from fpe_sim.federated.cohorts import Group, Member
-from fpe_sim.federated.protocol import FederatedProtocol
+from fpe_sim.federated.protocol import FederatedProtocol, Hospitals
 from fpe_sim.federated.scores import SCORES, SiteAuc, site_aucs
 from fpe_sim.federated.studies import ArmStudy, left_out_members, planned_studies, run_studies
 from fpe_sim.run_context import RunContext
@@ -162,9 +162,30 @@ def test_a_whole_run_has_tables_figures_and_one_screen(
     assert {table.id for table in results.tables} == {"auc-by-arm", "differences", "leave-one-out", "auc-by-site"}
     for figure in results.figures:
         assert (context.figures / f"{figure.id}.svg").stat().st_size > 1000
+    assert len(results.discrepancies) == 2
     shown = capsys.readouterr().err
     assert "Held-out AUC, mean over the sites" in shown
     assert whole.run(protocol, context).numbers == results.numbers
+
+
+def test_what_the_sites_kept_back_is_said(
+    make_protocol: Make, group: Group, context: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One case of each class to choose by and one to judge by: the sites let nothing out about so few.
+    protocol = make_protocol(study={"split": {"validation": 0.1, "test": 0.1}})
+    monkeypatch.setattr(whole, "ready_groups", lambda *_: (group,))
+    results = whole.run(protocol.model_copy(update={"hospitals": _as_real(group)}), context)
+    *_, alone, chosen = results.discrepancies
+    assert alone.startswith("At 3 of 3 pairs")
+    assert alone.endswith("So there is no such arm.")
+    # The pooled hospital has enough of both classes.
+    assert chosen.startswith("In 2 of 3 studies")
+    assert "in 2 of them, where no site had enough, it is the last round's" in chosen
+    assert [row.name for row in results.tables[0].rows] == ["Federated", "All cases pooled"]
+
+
+def _as_real(group: Group) -> Hospitals:
+    return Hospitals(site_files=tuple(member.site_file for member in group.members))
 
 
 def test_a_mixed_federation_learns_by_modality(
