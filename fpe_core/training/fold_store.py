@@ -111,7 +111,8 @@ class FoldStore:
         except (OSError, ValidationError) as error:
             raise _unreadable(path, "is damaged", f"delete {path.parent} to train the fold again") from error
         if record.key != self.key:
-            raise _unreadable(path, "is of another run: other plan, cases or first weights", "give another folder")
+            hint = f"give another folder, or delete {self.folder} to train its folds again"
+            raise _unreadable(path, "is of another run: other plan, cases or first weights", hint)
         return FoldOutcome(
             number,
             self._trained(number, layout),

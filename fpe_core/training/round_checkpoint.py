@@ -178,13 +178,16 @@ def round_key(
 
 
 def case_facts(cases: CaseDataset) -> list[object]:
-    """What tells cases from others, as JSON: channels, and of each case file, size, time, label and columns."""
+    """What tells cases from others, as JSON: channels, and of each case file, size, time, label and columns; with
+    regions their map and each case's occluded vessel."""
     stats = [case.file.stat() for case in cases.cases]
     facts = [
         (str(case.file), stat.st_size, stat.st_mtime_ns, case.label, case.tabular)
         for case, stat in zip(cases.cases, stats, strict=True)
     ]
-    return [cases.channels, facts]
+    if cases.regions is None:
+        return [cases.channels, facts]
+    return [cases.channels, facts, cases.regions.fingerprint, [case.occlusion_site for case in cases.cases]]
 
 
 def _restore(parts: Resumable, metadata: _Metadata, tensors: dict[str, Tensor], layout: Layout) -> None:

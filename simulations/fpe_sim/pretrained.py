@@ -177,6 +177,5 @@ def _key(pretraining: Pretraining) -> str:
         "study": [pretraining.study.seed, pretraining.study.recipe, pretraining.study.model.model_dump(mode="json")],
         "plan": pretraining.plan.model_dump(mode="json"),
         "scans": case_facts(scans),
-        "regions": [scans.regions.fingerprint, *(case.occlusion_site for case in scans.cases)] if scans.regions else [],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from fpe_core.config.base import FrozenModel
 from fpe_core.config.loader import expectation, load_yaml
@@ -15,6 +15,11 @@ from fpe_core.errors import ConfigFileMissing, ConfigValueInvalid
 
 BUILT_IN = Path(str(files("fpe_sim"))) / "protocols"
 KindName = Literal["ucla-fpe", "ucla-scanet", "vdh-rlvo", "external-validation", "federated"]
+
+
+SiteFile = Annotated[Path, AfterValidator(Path.absolute)]
+"""A hospital's site file; a relative one is below the folder in which the command was given, which `--resume` need not
+be."""
 
 
 class Dials(FrozenModel):

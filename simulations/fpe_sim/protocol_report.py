@@ -123,6 +123,8 @@ def render_protocol_report(
 
 def _dials(results: ProtocolResults, record: RunRecord) -> list[tuple[str, str]]:
     size = "the paper's cohort sizes" if results.scale == 1 else f"{results.scale:.0%} of the paper's cohort sizes"
+    if not results.synthetic:
+        size = "hospitals' own"
     lines = [("Cohorts", size), ("Images", IMAGES[results.images]), ("Trained on", results.device)]
     if record.parts:
         interrupted = f", in {len(record.parts)} parts" if len(record.parts) > 1 else ""

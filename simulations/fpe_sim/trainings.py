@@ -53,13 +53,21 @@ def cross_validate_all(
 
 
 def unfinished_folds(trainings: Sequence[Training], context: RunContext) -> list[tuple[Training, int, Path, str]]:
-    """Arguments of `train_fold` for each fold that is still to be trained."""
-    return [
-        (training, number, context.trainings / training.name, context.device)
-        for training in trainings
-        for number in training.only_folds or range(1, training.num_folds + 1)
-        if not (context.trainings / training.name / f"fold-{number}" / "predictions.json").is_file()
-    ]
+    """Arguments of `train_fold` for each fold that is still to be trained.
+
+    Raises:
+        CheckpointUnreadable: a finished fold is damaged, or of other cases. Told here, before folds of these cases are
+            trained beside it.
+    """
+    unfinished = []
+    for training in trainings:
+        folder = context.trainings / training.name
+        wanted = training.only_folds or tuple(range(1, training.num_folds + 1))
+        done = tuple(number for number in wanted if (folder / f"fold-{number}" / "predictions.json").is_file())
+        if done:
+            _cross_validated(training, folder, context.device, only_folds=done)
+        unfinished += [(training, number, folder, context.device) for number in wanted if number not in done]
+    return unfinished
 
 
 def train_fold(training: Training, number: int, folder: Path, device: str) -> None:

@@ -124,7 +124,9 @@ def test_a_run_that_stopped_at_a_misspelt_site_does_not_hold_the_folder(tmp_path
             "--set", f"hospitals.site_files=[{name}/site.yaml, {name}/other.yaml]",
         )  # fmt: skip
         assert f"{name}/site.yaml" in message(done)
-        assert json.loads((out / "protocol.json").read_text())["hospitals"]["site_files"][0] == f"{name}/site.yaml"
+        assert json.loads((out / "protocol.json").read_text())["hospitals"]["site_files"][0] == str(
+            Path.cwd() / name / "site.yaml"
+        )
 
 
 def test_the_bands_of_the_check_decide_nothing(tiny: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from fpe_core.data.case_row import CaseRow
 from fpe_core.data.clinical_columns import column_value
+from fpe_core.data.labels import label_of
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,22 @@ def _onset_below(minutes: float) -> Callable[[CaseRow], float]:
     return lambda row: float(row.onset_to_image_min is not None and row.onset_to_image_min < minutes)
 
 
-def _success(row: CaseRow) -> bool:
-    return row.final_mtici in {"2b", "2c", "3"}
+def _course(row: CaseRow) -> tuple[str, str] | None:
+    """How it went and the grade by which it is known; None where it is not."""
+    first = label_of("fpe", row)
+    if first == 1:
+        return "first", row.mtici_after_first_pass or row.final_mtici or ""
+    if first is None or row.final_mtici is None:
+        return None
+    return ("later" if row.final_mtici in {"2b", "2c", "3"} else "failed"), row.final_mtici
 
 
-def _course(row: CaseRow) -> str:
-    return "failed" if not _success(row) else "first" if row.num_passes == 1 else "later"
+def _course_is(course: str, grade: str | None = None) -> Callable[[CaseRow], float | None]:
+    def measure(row: CaseRow) -> float | None:
+        found = _course(row)
+        return None if found is None else float(found[0] == course and grade in (None, found[1]))
 
-
-def _course_is(course: str, grade: str | None = None) -> Callable[[CaseRow], float]:
-    return lambda row: float(_course(row) == course and grade in (None, row.final_mtici))
+    return measure
 
 
 def _grades(course: str, heading: str, counts: dict[str, tuple[int, int, int]]) -> tuple[PrintedRow, ...]:

@@ -44,6 +44,8 @@ class ReadyCohort:
         groups: phantoms only: cohort of a case where the paper's own split is part of its table 1.
         reachable_auc_by_task: phantoms only: the same for each of the three outcomes, which all of a paper's cohorts
             have.
+        refused_rows: reason code of each case whose row of the table cannot be used.
+        nameless_rows: rows that cannot be used either, and have no id of their own.
     """
 
     name: str
@@ -55,11 +57,25 @@ class ReadyCohort:
     reachable_auc: Mapping[str, float]
     groups: Mapping[str, Group]
     reachable_auc_by_task: Mapping[Task, Mapping[str, float]] = field(default_factory=dict)
+    refused_rows: Mapping[str, str] = field(default_factory=dict)
+    nameless_rows: int = 0
+
+    @property
+    def num_rows(self) -> int:
+        """Of its table, usable or not."""
+        return len({row.case_id for row in self.rows} | set(self.refused_rows)) + self.nameless_rows
 
     def flow(self, task: Task, sequences: Sequence[str], columns: Sequence[ClinicalColumn] = ()) -> Flow:
         """Who takes part with these images and columns, and why others do not."""
         arm = Arm(self.name, tuple(sequences), self.set_aside, frozenset(self.files))
-        return inclusion_flow(self.rows, task=task, arms=[arm], columns=tuple(columns))
+        return inclusion_flow(
+            self.rows,
+            task=task,
+            arms=[arm],
+            columns=tuple(columns),
+            refused_rows=self.refused_rows,
+            nameless_rows=self.nameless_rows,
+        )
 
     def included(self, task: Task, sequences: Sequence[str], columns: Sequence[ClinicalColumn] = ()) -> list[CaseRow]:
         """The rows of the cases that take part."""
@@ -114,6 +130,8 @@ def ready_cohort(
         reachable_auc=stated.get("reachable_auc", {}),
         groups=stated.get("groups", {}),
         reachable_auc_by_task=stated.get("reachable_auc_by_task", {}),
+        refused_rows=table.quarantined,
+        nameless_rows=table.nameless_rows,
     )
 
 

@@ -13,8 +13,10 @@ _ALWAYS = (
     "pre-training; neither is done here.",
     "The papers' tables give the mean of single fold models. What travels here is one predictor: the mean probability "
     "of all fold models. The fold models' own means stand in a table of their own.",
+)
+_NOT_BALANCED = (
     "Classes are not weighted in training: weights would move the probabilities away from the home's own share of the "
-    "outcome, and calibration away from home could not be told from that.",
+    "outcome, and calibration away from home could not be told from that."
 )
 _SMALL = (
     "images: small. A coarse grid, a network a quarter as wide, and a shorter training with a larger learning rate "
@@ -31,7 +33,8 @@ def departures(protocol: ExternalValidationProtocol, not_run: Sequence[Pair], *,
     """Sentences for the report."""
     small = (_SMALL,) if protocol.dials.images == "small" else ()
     phantoms = (_PHANTOMS,) if synthetic else ()
-    return (*_ALWAYS, *small, *phantoms, *(_not_run(protocol, pair) for pair in not_run))
+    unweighted = () if protocol.network.training.balance_classes else (_NOT_BALANCED,)
+    return (*_ALWAYS, *unweighted, *small, *phantoms, *(_not_run(protocol, pair) for pair in not_run))
 
 
 def _not_run(protocol: ExternalValidationProtocol, pair: Pair) -> str:

@@ -65,7 +65,8 @@ def _set_numbers(scores: SetScores) -> dict[str, float]:
 
 
 def _overall(judged: Sequence[PairResult]) -> str:
-    useful = [one for one in judged if one.away is not None and one.away.auc.low > 0.5]
+    away = [one.away for one in judged if one.away is not None]
+    useful = [there for there in away if there.auc.low > 0.5 and not there.has_no_width]
     compared = [one.loss for one in judged if one.loss is not None]
     begin = (
         f"Away from home, {len(useful)} of {len(judged)} locked models tell the outcome better than chance (95 % "
@@ -91,7 +92,7 @@ def _travel(one: PairResult) -> str:
         f"cases: AUC {_auc(away)} on {away.num_cases} cases of {HOSPITAL_TITLES[pair.away]}"
     )
     if one.home is None or one.loss is None:
-        return f"{begin}. The home test cohort, or the other hospital, has too few cases of a class to compare them."
+        return f"{begin}. At home or away a class has too few cases to compare them, or all pairs of cases rank alike."
     return f"{begin}, {_auc(one.home)} on {one.home.num_cases} test cases at home: {_loss(one.loss)}."
 
 

@@ -1,7 +1,6 @@
 """What an external-validation file says: hospitals, outcomes, directions, and how the network is trained."""
 
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -10,7 +9,7 @@ from fpe_core.config.base import FrozenModel
 from fpe_core.config.study import ModelPlan, Sequence, StudyPlan, Task, TrainingPlan
 from fpe_core.seeds import derive_seed
 from fpe_sim.external_validation.pairs import HospitalName, Pair
-from fpe_sim.protocol import ProtocolBase
+from fpe_sim.protocol import ProtocolBase, SiteFile
 
 SEQUENCES: tuple[Sequence, ...] = ("ncct", "cta")
 """What both hospitals have of every patient."""
@@ -19,7 +18,7 @@ SEQUENCES: tuple[Sequence, ...] = ("ncct", "cta")
 class HospitalPlan(FrozenModel):
     """One hospital as the home of a model."""
 
-    site: Path | None = None
+    site: SiteFile | None = None
     """Site file of a real cohort; default is the phantom cohort of the hospital's paper."""
     num_folds: Annotated[int, Field(ge=2)]
     """K of the cross-validation on the development cohort; the K models together are what travels."""

@@ -194,8 +194,8 @@ def cases_table(cohorts: Mapping[Pair, tuple[Participants, Participants]]) -> Re
         title="Cases by role: with the outcome / all",
         columns=("development", "home test", "away", "share with the outcome, home", "share with the outcome, away"),
         rows=rows,
-        note="Home test at UCLA: patients treated from the day on that the protocol names; at Vall d'Hebron its own "
-        "division where the cohort has one, else a random fifth. Away: every included case of the other hospital.",
+        note="Home test: patients treated from the day on that the protocol names for the hospital; without a day the "
+        "cohort's own division where it has one, else a random share. Away: every included case of the other hospital.",
     )
 
 

@@ -1,6 +1,5 @@
 """What a multi-site comparison is: virtual hospitals, a study among them, the arms, and the number of seeds."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -17,7 +16,7 @@ from fpe_core.config.study import (
 )
 from fpe_core.data.phantoms.spec import Modality
 from fpe_core.seeds import derive_seed
-from fpe_sim.protocol import Dials, ProtocolBase
+from fpe_sim.protocol import Dials, ProtocolBase, SiteFile
 
 Arm = Literal["local", "federated", "pooled", "leave-one-out"]
 MIN_CASES = 12
@@ -41,7 +40,7 @@ class Hospitals(FrozenModel):
     above at the last. 0: the same prevalence everywhere."""
     size_ratio: Annotated[float, Field(ge=1, le=100)] = 1.0
     """Cases of the first hospital over those of the last; those between are spaced by a constant factor."""
-    site_files: tuple[Path, ...] = ()
+    site_files: tuple[SiteFile, ...] = ()
     """Site files of real hospitals whose cohorts take the phantoms' place; `modalities` is then a single one, and seeds
     differ in splits and training alone."""
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from fpe_core.data.case_row import CaseRow
-from fpe_core.seeds import derive_seed
 from fpe_sim.cohorts.draw import Patient, draw_cohort
 from fpe_sim.cohorts.table_one import ucla_table_one
 from fpe_sim.protocol_results import ResultTable
@@ -24,10 +23,11 @@ def demographics(protocol: UclaFpe, who: Participants) -> ResultTable:
 
 
 def drawn_patients(protocol: UclaFpe) -> Sequence[CaseRow]:
-    """The included phantoms of the other modality at the same seed and scale, as its own protocol has them."""
+    """The included phantoms of the other modality at the same seed and scale, as its own protocol has them before any
+    case is set aside for its pictures."""
     cohort = LABELLED["ct" if protocol.modality == "mr" else "mr"]
-    seed = derive_seed(protocol.seed, "cohort", cohort)
-    return [_row(one) for one in draw_cohort(cohort, seed=seed, scale=protocol.dials.scale) if one.exclusion is None]
+    drawn = draw_cohort(cohort, seed=protocol.seed, scale=protocol.dials.scale)
+    return [_row(one) for one in drawn if one.exclusion is None]
 
 
 def _row(patient: Patient) -> CaseRow:

@@ -58,7 +58,7 @@ def _prospective(ssl: Measured, num_test: int, reachable: float | None) -> str:
 
 def _self_supervision(gain: Difference, num_scans: int, num_development: int) -> str:
     folds, cross, test = gain.over_folds, gain.out_of_fold, gain.test
-    verdict = _verdict(folds.low, folds.high)
+    verdict = _verdict(gain)
     return (
         f"Self-supervision on {num_scans} scans, beside {num_development} labelled ones, changed the AUC over the "
         f"folds by {folds.mean:+.3f} (95 % interval {folds.low:+.3f} to {folds.high:+.3f}, paired t over the folds): "
@@ -67,11 +67,18 @@ def _self_supervision(gain: Difference, num_scans: int, num_development: int) ->
     )
 
 
-def _verdict(low: float, high: float) -> str:
-    if low > 0:
-        return "the interval excludes zero, it helped"
-    if high < 0:
-        return "the interval excludes zero, it did harm"
+def _verdict(gain: Difference) -> str:
+    """By both intervals: that over the folds is too narrow, because folds share training cases."""
+    both = (gain.over_folds, gain.out_of_fold)
+    if min(one.low for one in both) > 0:
+        return "this interval and the next exclude zero, it helped"
+    if max(one.high for one in both) < 0:
+        return "this interval and the next exclude zero, it did harm"
+    if gain.over_folds.low > 0 or gain.over_folds.high < 0:
+        return (
+            "this interval excludes zero, but is too narrow, because folds share training cases; the next includes it, "
+            "and no gain or loss is shown"
+        )
     return "the interval includes zero, and no gain or loss is shown"
 
 

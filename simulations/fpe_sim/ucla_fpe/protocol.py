@@ -1,7 +1,6 @@
 """What a UCLA protocol file says."""
 
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,7 +8,7 @@ from pydantic import Field
 from fpe_core.config.base import FrozenModel
 from fpe_core.config.pretraining import PretrainingPlan
 from fpe_core.config.study import TrainingPlan
-from fpe_sim.protocol import ProtocolBase
+from fpe_sim.protocol import ProtocolBase, SiteFile
 
 Modality = Literal["mr", "ct"]
 
@@ -40,9 +39,9 @@ class UclaFpe(ProtocolBase):
     kind: Literal["ucla-fpe"]
     modality: Modality
     """mr: DWI, FLAIR and ADC. ct: NCCT and CTA."""
-    site: Path | None = None
+    site: SiteFile | None = None
     """Site file of a hospital's own cohort, which takes the phantoms' place."""
-    unlabelled_site: Path | None = None
+    unlabelled_site: SiteFile | None = None
     """Site file of its scans without labels; needed where `site` is given."""
     test_from: date
     """Patients treated on this day or later are the prospective test cohort."""

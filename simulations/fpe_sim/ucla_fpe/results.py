@@ -112,8 +112,8 @@ def _scans(cohort: ReadyCohort, num_scans: int) -> CohortFacts:
     return CohortFacts(
         name=cohort.name,
         synthetic=cohort.synthetic,
-        num_eligible=len(cohort.rows),
+        num_eligible=cohort.num_rows,
         num_included=num_scans,
         num_positive=0,
-        excluded={"not usable": left} if (left := len(cohort.rows) - num_scans) else {},
+        excluded={"not usable, or of a labelled patient": left} if (left := cohort.num_rows - num_scans) else {},
     )

@@ -72,7 +72,8 @@ def pretraining_of(protocol: UclaFpe, cohorts: Cohorts) -> Pretraining:
     """Self-supervision of the network that sees all sequences."""
     plan = plan_of(protocol, next(one for one in candidates(protocol.modality) if one.pretrained))
     section = protocol.settings.pretraining
-    kept_out = {row.patient_id for row in cohorts.who.test}
+    # Those of the folds as well: MNT-DL without pre-training has not seen the scans that it is judged by.
+    kept_out = {row.patient_id for row in cohorts.who.included}
     return Pretraining(plan, section.plan, section.rounds, unlabelled_scans(cohorts.unlabelled, plan, kept_out))
 
 

@@ -1,13 +1,12 @@
 """The protocol of the SCANet paper as a YAML file (Zhang et al., MIDL 2022)."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fpe_core.config.base import FrozenModel
 from fpe_core.config.study import TrainingPlan
-from fpe_sim.protocol import ProtocolBase
+from fpe_sim.protocol import ProtocolBase, SiteFile
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -46,7 +45,7 @@ class UclaScanet(ProtocolBase):
     """UCLA, SCANet: recanalization from CT and CTA."""
 
     kind: Literal["ucla-scanet"]
-    site: Path | None = None
+    site: SiteFile | None = None
     """Site file of a real cohort that takes the phantoms' place."""
     cross_validation: CrossValidation = CrossValidation()
     radiomics: RadiomicsSettings = RadiomicsSettings()

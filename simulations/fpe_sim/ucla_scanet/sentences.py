@@ -62,8 +62,9 @@ def discrepancies(protocol: UclaScanet, outcome: ScanetOutcome) -> tuple[str, ..
         f"{(folds - 1) * (inner - 1) / (folds * inner):.0%} of the cases. Choosing on the held-out fold itself would "
         "give higher numbers.",
         f"Not printed, chosen here: weight decay {training.weight_decay:g}, patience {training.patience_epochs} "
-        "epochs, mirroring left and right, class weights, Youden's threshold, and how ResNet34 sees a volume (mean "
-        "over slices).",
+        f"epochs, {'mirroring' if training.flip_left_right else 'no mirroring'} of left and right, "
+        f"{'class weights' if training.balance_classes else 'no class weights'}, Youden's threshold, and how ResNet34 "
+        "sees a volume (mean over slices).",
         "The paper refers to an MR study of the group for its radiomics and prints neither features nor classifier. "
         "Here: first-order statistics, co-occurrence and run lengths of NCCT and CTA in the brain, behind the "
         "occlusion and against the other side; F-test and logistic regression inside each fold.",

@@ -1,7 +1,7 @@
 """The cohort of the protocol: who takes part, and who develops and who tests (EJR 2025, section 2.2)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -62,7 +62,9 @@ def study_cohort(ready: ReadyCohort, protocol: VdhProtocol) -> StudyCohort:
     rows = [row for row in ready.rows if row.case_id in flow.arm_of]
     division = divided(ready, rows, seed=derive_seed(protocol.seed, "test cohort"))
     _check_classes(division, protocol)
-    return StudyCohort(ready, flow, division)
+    # A phantom cohort of another outcome has its own best for this one.
+    reachable = ready.reachable_auc_by_task.get(TASK, ready.reachable_auc)
+    return StudyCohort(replace(ready, reachable_auc=reachable), flow, division)
 
 
 def divided(ready: ReadyCohort, rows: Sequence[CaseRow], *, seed: int) -> Division:

@@ -51,7 +51,7 @@ def _roc(study: Study, folder: Path) -> ResultFigure:
     return ResultFigure(
         id="roc-test",
         title="ROC curves on the test cohort",
-        caption="Mean over the folds' ensembles, and one standard deviation around it.",
+        caption="Mean over the folds, and one standard deviation around it.",
     )
 
 

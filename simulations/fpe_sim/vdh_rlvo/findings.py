@@ -32,15 +32,22 @@ def findings(study: Study) -> tuple[str, ...]:
 def departures(study: Study) -> tuple[str, ...]:
     """Where the paper contradicts itself, and where this run departs from it."""
     protocol = study.protocol
+    training = protocol.used_training
+    weights = "class weights" if training.balance_classes else "no class weights"
+    mirrored = (
+        "Images are mirrored in training, although the side of the occlusion is a clinical column."
+        if training.flip_left_right
+        else "No image is mirrored, because the side of the occlusion is a clinical column."
+    )
     own = [
         "Here model A is the best network with DAFT by its AUC in validation; the paper does not say by what it chose.",
-        "Optimiser (Adam), class weights and the patience of the learning rate's plateau are this platform's choices: "
-        "the paper does not print them. No image is mirrored, because the side of the occlusion is a clinical column.",
+        f"Optimiser ({training.optimiser}), {weights} and the patience of the learning rate's plateau are this "
+        f"platform's choices: the paper does not print them. {mirrored}",
         f"Model B goes without {protocol.ablation.num_least_predictive} columns, those with the least contribution in "
         "validation cases; the paper prints no list. Model C also goes without CT perfusion, whatever it contributed.",
     ]
     if protocol.dials.images == "small":
-        training, full = protocol.used_training, protocol.training
+        full = protocol.training
         own.append(
             f"Small images: a grid of 64 × 80 × 64 voxels instead of 258 × 295 × 246, {_epochs(training.local_epochs)} "
             f"instead of {full.local_epochs}, learning rate {training.learning_rate:g} instead of "

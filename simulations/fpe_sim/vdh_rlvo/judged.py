@@ -68,9 +68,14 @@ def judged_probabilities(
 def ensemble(members: Mapping[Input, Folds]) -> Folds:
     """Each fold's weighted vote of its members, for example NCCT, CTA and BOTH (EJR 2025, section 2.4).
 
+    A single member stands for itself: a vote of one would only bend its probabilities, and where its threshold calls
+    all cases positive make them all 1.
+
     Raises:
         ValueError: members have different numbers of folds, or other cases.
     """
+    if len(members) == 1:
+        return next(iter(members.values()))
     return tuple(_voted(dict(zip(members, folds, strict=True))) for folds in zip(*members.values(), strict=True))
 
 

@@ -1,13 +1,12 @@
 """The file of a run of the Vall d'Hebron protocol (EJR 2025)."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from fpe_core.config.base import FrozenModel
 from fpe_core.config.study import TrainingPlan
-from fpe_sim.protocol import ProtocolBase
+from fpe_sim.protocol import ProtocolBase, SiteFile
 
 Encoder = Literal["efficientnet-b0", "densenet169"]
 Configuration = Literal["plain", "prior", "daft", "prior-daft"]
@@ -44,7 +43,7 @@ class VdhProtocol(ProtocolBase):
     """Refractory occlusion from CT, CTA and the clinical table, with and without a vessel prior and DAFT."""
 
     kind: Literal["vdh-rlvo"]
-    site: Path | None = None
+    site: SiteFile | None = None
     """Site file whose real cohort takes the phantoms' place."""
     num_folds: Annotated[int, Field(ge=2)] = 4
     """Folds of the cross-validation."""

@@ -45,7 +45,7 @@ def table_2(study: Study) -> ResultTable:
         Row(name=name.upper(), entries=_score_entries(inputs.get(name), "validation", paper.TABLE_2[name]))
         for name in get_args(Input)
     ]
-    folds = study.models[shown].folds if shown else None
+    folds = study.models[shown].folds if shown and len(study.protocol.inputs) > 1 else None
     rows.append(Row(name="ensemble", entries=_score_entries(folds, "validation", paper.TABLE_2["ensemble"])))
     return ResultTable(
         id="table-2",
@@ -55,6 +55,13 @@ def table_2(study: Study) -> ResultTable:
         note=f"{_MEAN_SD} Images: {shown.label if shown else 'not trained'}, without prior and DAFT. "
         + "The paper prints the best result of each input and does not say of which network.",
     )
+
+
+def _members(inputs: Sequence[Input]) -> str:
+    shown = [one.upper() for one in inputs]
+    if len(shown) == 1:
+        return f"each on {shown[0]} alone"
+    return f"each an ensemble over {', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def table_3(study: Study) -> ResultTable:
@@ -67,7 +74,7 @@ def table_3(study: Study) -> ResultTable:
             rows.append(_both_parts(variant.label, model.folds if model else None, paper.TABLE_3[variant.id]))
     return ResultTable(
         id="table-3",
-        title="Table 3: encoders and configurations, each an ensemble over NCCT, CTA and BOTH",
+        title=f"Table 3: encoders and configurations, {_members(study.protocol.inputs)}",
         columns=_both_parts_columns(),
         rows=tuple(rows),
         note=f"{_MEAN_SD} {_NOT_TRAINED if study.protocol.narrowed else ''}".strip(),

@@ -23,7 +23,8 @@ def flow_table(study: Study) -> ResultTable:
     more = study.cohort.flow_without(found.c.spec.columns) if found else None
     counts = dict(more.excluded) if more else {}
     rows = [_counts("eligible", flow.eligible, more.eligible if more else None, str(paper.ELIGIBLE))]
-    rows += [_counts(reason, count, counts.get(reason)) for reason, count in flow.excluded if count]
+    left_out = {reason: (count, counts.get(reason)) for reason, count in flow.excluded}
+    rows += [_counts(reason, *both) for reason, both in left_out.items() if any(both)]
     rows.append(_counts("included", len(flow.included), len(more.included) if more else None, str(paper.INCLUDED)))
     division = study.cohort.division
     for name, cases, (total, positive) in (

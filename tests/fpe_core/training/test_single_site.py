@@ -147,7 +147,11 @@ def test_a_regional_input_is_regional_in_training_and_validation_too(
     def regional(whole: CaseDataset) -> CaseDataset:
         return CaseDataset([replace(c, occlusion_site="pca") for c in whole.cases], whole.channels, regions)
 
-    folds = run(cases=replace(cases, development=regional(cases.development), test=regional(cases.test)))
+    seen_regionally = replace(cases, development=regional(cases.development), test=regional(cases.test))
+    folds = run(cases=seen_regionally)
+    corrected = [replace(case, occlusion_site="ica") for case in seen_regionally.test.cases]
+    with pytest.raises(CheckpointUnreadable, match="is of another run"):
+        run(cases=replace(seen_regionally, test=CaseDataset(corrected, cases.test.channels, regions)))
     model = planned_model(plan)
     for fold, whole in zip(folds, run("whole"), strict=True):
         assert not np.array_equal(fold.trained.values, whole.trained.values)

@@ -127,3 +127,26 @@ def test_vall_dhebrons_table_has_all_four_groups() -> None:
 
 def test_median_prints_as_the_paper_does() -> None:
     assert str(Median(0.43, 0.25, 0.57)) == "0.43 (0.25-0.57)"
+
+
+def course_of(**columns: object) -> dict[str, float | None]:
+    row = CaseRow.model_validate({"case_id": "c", "patient_id": "p", "images": {}, **columns})
+    names = ("unsuccessful", "success in 2 or more passes", "success at the first pass", "first pass, mTICI 2b")
+    return {name: next(one for one in UCLA_TABLE_ONE.rows if one.name == name).measure(row) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        # The label is of the first pass, whatever came after it.
+        ({"num_passes": 2, "mtici_after_first_pass": "2b", "final_mtici": "3"}, (0, 0, 1, 1)),
+        ({"mtici_after_first_pass": "2b"}, (0, 0, 1, 1)),
+        ({"num_passes": 1, "final_mtici": "2b"}, (0, 0, 1, 1)),
+        ({"num_passes": 3, "mtici_after_first_pass": "1", "final_mtici": "2c"}, (0, 1, 0, 0)),
+        ({"num_passes": 3, "mtici_after_first_pass": "1", "final_mtici": "2a"}, (1, 0, 0, 0)),
+        # It failed at first; how it ended is not known.
+        ({"mtici_after_first_pass": "1"}, (None,) * 4),
+    ],
+)
+def test_success_at_the_first_pass_is_the_label(columns: dict[str, object], expected: tuple[float | None, ...]) -> None:
+    assert tuple(course_of(**columns).values()) == expected

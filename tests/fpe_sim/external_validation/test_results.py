@@ -109,6 +109,16 @@ def test_a_handful_of_cases_is_not_compared(visitors: Participants, fold: Callab
     assert local_comparison([fold(1, few, few)], small, PAIR, [expit(AWAY_LOGITS)]) is None
 
 
+def test_a_perfect_home_test_is_not_compared(visitors: Participants, fold: Callable[..., FoldOutcome]) -> None:
+    """DeLong's variance of it is none, and the loss would have the other hospital's alone."""
+    perfect = (np.linspace(0.1, 0.9, 20).tolist(), [0] * 10 + [1] * 10)
+    found = pair_result(PAIR, lock(0.5), [fold(1, perfect, perfect)], visitors, [expit(AWAY_LOGITS)], seed=1)
+    assert found.home is not None
+    assert found.home.has_no_width
+    assert found.loss is None
+    assert "all pairs of cases rank alike" in findings([found], [])[1]
+
+
 def test_tables_have_every_column_and_the_papers_own_numbers(result: PairResult, visitors: Participants) -> None:
     made = tables([result], [], {PAIR: (visitors, visitors)}, {("ucla", "fpe"): 0.88})
     by_id = {table.id: table for table in made}

@@ -105,4 +105,4 @@ def test_without_a_home_test_cohort_the_visit_is_judged_all_the_same(go: Go) -> 
     assert results.numbers["ucla-to-vdh-fpe.num_development"] == 18
     assert "ucla-to-vdh-fpe.away.auc" in results.numbers
     assert "ucla-to-vdh-fpe.loss" not in results.numbers
-    assert any("too few cases of a class to compare" in text for text in results.findings)
+    assert any("a class has too few cases to compare" in text for text in results.findings)

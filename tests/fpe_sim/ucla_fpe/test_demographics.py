@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from fpe_core.data.case_row import CaseRow
+from fpe_core.data.case_table import read_case_table
 from fpe_core.data.inclusion import Arm, inclusion_flow
-from fpe_core.seeds import derive_seed
-from fpe_sim.cohorts.draw import draw_cohort
 from fpe_sim.protocol import with_overrides
+from fpe_sim.run_context import RunContext
+from fpe_sim.ucla_fpe.cohorts import ready_cohorts
 from fpe_sim.ucla_fpe.demographics import demographics, drawn_patients
 from fpe_sim.ucla_fpe.paper import CROSS_VALIDATION
 from fpe_sim.ucla_fpe.participants import Participants
@@ -24,12 +25,27 @@ def who(make_row: Callable[..., CaseRow]) -> Participants:
     return Participants(inclusion_flow(rows, task="fpe", arms=[Arm("mr", ("dwi",))]), tuple(rows), ())
 
 
-def test_the_other_modality_is_the_cohort_of_its_own_protocol(protocol: UclaFpe) -> None:
+def test_the_other_modality_is_the_cohort_of_its_own_protocol(
+    protocol: UclaFpe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The patients in the table that ucla-fpe-ct writes; its scans are not made."""
+    monkeypatch.setattr("fpe_sim.cohorts.paper.render_subjects", lambda *_, **__: iter(()))
+    monkeypatch.setattr("fpe_sim.cohorts.ready.prepare", _stop)
     tenth = with_overrides(protocol, ["dials.scale=0.1"])
+    with pytest.raises(_Stopped):
+        ready_cohorts(tenth.model_copy(update={"modality": "ct"}), RunContext(tmp_path, 1))
+    own = read_case_table(tmp_path / "cohorts" / "ucla-ct" / "data" / "cases.csv").rows
     drawn = drawn_patients(tenth)
-    patients = draw_cohort("ucla-ct", seed=derive_seed(protocol.seed, "cohort", "ucla-ct"), scale=0.1)
-    assert [row.case_id for row in drawn] == [one.case_id for one in patients if one.exclusion is None]
-    assert [row.age_years for row in drawn] == [one.cells["age_years"] for one in patients if one.exclusion is None]
+    assert drawn
+    assert {row.case_id: row.age_years for row in drawn}.items() <= {row.case_id: row.age_years for row in own}.items()
+
+
+class _Stopped(Exception):
+    pass
+
+
+def _stop(*_: object, **__: object) -> None:
+    raise _Stopped
 
 
 def test_phantoms_have_both_modalities_and_a_hospital_its_own(protocol: UclaFpe, who: Participants) -> None:

@@ -67,7 +67,7 @@ def test_numbers_sentences_and_cohorts_agree(results: ProtocolResults) -> None:
     assert "+0.333" in results.findings[1]
     facts, scans = results.cohorts
     assert (facts.num_eligible, facts.num_included, facts.num_positive) == (18, 18, 9)
-    assert (scans.num_included, scans.excluded) == (2, {"not usable": 1})
+    assert (scans.num_included, scans.excluded) == (2, {"not usable, or of a labelled patient": 1})
     assert all(re.fullmatch(r"[a-z0-9_]+", name) for name in results.numbers)
 
 

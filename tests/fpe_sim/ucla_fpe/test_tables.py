@@ -78,18 +78,24 @@ def test_the_gain_is_told_with_three_intervals(make_fold: Callable[..., FoldOutc
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict"),
+    ("over_folds", "out_of_fold", "verdict"),
     [
-        (0.01, 0.2, "excludes zero, it helped"),
-        (-0.2, -0.01, "excludes zero, it did harm"),
-        (-0.1, 0.1, "includes zero, and no gain or loss is shown"),
+        ((0.01, 0.2), (0.02, 0.1), "exclude zero, it helped"),
+        ((-0.2, -0.01), (-0.1, -0.02), "exclude zero, it did harm"),
+        ((-0.1, 0.1), (0.02, 0.1), "includes zero, and no gain or loss is shown"),
+        ((0.01, 0.2), (-0.02, 0.1), "the next includes it, and no gain or loss is shown"),
     ],
 )
 def test_a_sentence_says_whether_self_supervision_helped(
-    make_fold: Callable[..., FoldOutcome], who: Participants, low: float, high: float, verdict: str
+    make_fold: Callable[..., FoldOutcome],
+    who: Participants,
+    over_folds: tuple[float, float],
+    out_of_fold: tuple[float, float],
+    verdict: str,
 ) -> None:
     same = difference(*([make_fold(n, GOOD, GOOD) for n in (1, 2)] for _ in range(2)))
-    gain = replace(same, over_folds=FoldDifference((low + high) / 2, low, high, None))
+    cross = replace(same.out_of_fold, low=out_of_fold[0], high=out_of_fold[1])
+    gain = replace(same, over_folds=FoldDifference(sum(over_folds) / 2, *over_folds, None), out_of_fold=cross)
     said = findings(measured(make_fold), gain, who, 0.89, HISTORY, num_scans=7)
     assert verdict in said[1]
     assert "no model can expect more than 0.890" in said[0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fpe_core.data.clinical_columns import CTP_COLUMNS, RLVO_COLUMNS
+from fpe_core.data.inclusion import ROW_UNUSABLE
 from fpe_core.errors import NotEnoughCases
 from fpe_sim.vdh_rlvo.cohort import divided, fitted_scaler, fold_numbers, labels_of, recovered, study_cohort
 from fpe_sim.vdh_rlvo.protocol import VdhProtocol
@@ -17,6 +18,22 @@ def test_phantoms_are_divided_as_they_say(make_cohort: MakeCohort, protocol: Vdh
     assert (len(cohort.division.development), len(cohort.division.test)) == (14, 8)
     assert (labels_of(cohort.division.development).sum(), labels_of(cohort.division.test).sum()) == (6, 4)
     assert dict(cohort.flow.excluded)["NCCT, CTA or CTP missing"] == 2
+
+
+def test_a_phantom_cohort_of_another_outcome_has_its_own_best_for_this_one(
+    make_cohort: MakeCohort, protocol: VdhProtocol
+) -> None:
+    other = replace(make_cohort(), reachable_auc={"images": 0.9}, reachable_auc_by_task={"rlvo": {"images": 0.7}})
+    assert study_cohort(other, protocol).ready.reachable_auc == {"images": 0.7}
+
+
+def test_rows_that_the_table_refused_are_in_the_flow(make_cohort: MakeCohort, protocol: VdhProtocol) -> None:
+    whole = make_cohort()
+    ready = replace(whole, refused_rows={"odd": "FPE-204"}, nameless_rows=2)
+    assert ready.num_rows == whole.num_rows + 3
+    flow = study_cohort(ready, protocol).flow
+    assert flow.eligible == study_cohort(whole, protocol).flow.eligible + 3
+    assert dict(flow.excluded)[ROW_UNUSABLE] == 3
 
 
 def test_other_cohorts_give_a_fifth_of_each_class_for_the_test(make_cohort: MakeCohort) -> None:

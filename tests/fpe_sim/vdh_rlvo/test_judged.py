@@ -53,6 +53,14 @@ def test_the_ensemble_of_a_model_and_a_useless_one_still_ranks_rightly() -> None
     assert ((voted[0].test > 0) & (voted[0].test < 1)).all()
 
 
+def test_a_single_member_keeps_its_ranking_where_its_threshold_calls_all_positive() -> None:
+    """Its vote would be 1 for every case."""
+    upside_down: Folds = (a_fold([0.1, 0.2, 0.3, 0.4, 0.5], [0.9, 0.1, 0.8, 0.2]),)
+    assert (upside_down[0].validation >= upside_down[0].threshold.value).all()
+    assert ensemble({"both": upside_down}) == upside_down
+    assert mean_auc(ensemble({"both": upside_down}), "test") == 1
+
+
 def test_an_ensemble_of_different_cases_is_refused() -> None:
     other = judged_probabilities(
         validation=np.array([0.1, 0.9, 0.2, 0.3, 0.4]), validation_labels=1 - VALIDATION, test=np.full(4, 0.5),

@@ -12,7 +12,7 @@ from fpe_sim.ucla_scanet.radiomics.grey_levels import region_levels
 from fpe_sim.ucla_scanet.radiomics.regions import Regions
 from fpe_sim.ucla_scanet.radiomics.run_lengths import run_length_features, run_length_matrix
 
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 """Raised whenever the same case would give other features."""
 
 Volume = NDArray[np.float32]

@@ -40,8 +40,8 @@ def run_length_features(matrix: Matrix) -> dict[str, float]:
     return {
         "short runs emphasis": float(of_length @ length**-2.0) / num_runs,
         "long runs emphasis": float(of_length @ length**2) / num_runs,
-        "grey level non-uniformity": float(of_level @ of_level) / num_runs**2,
-        "run length non-uniformity": float(of_length @ of_length) / num_runs**2,
+        "normalised grey level non-uniformity": float(of_level @ of_level) / num_runs**2,
+        "normalised run length non-uniformity": float(of_length @ of_length) / num_runs**2,
         "run percentage": num_runs / num_voxels if matrix.any() else 0.0,
         "low grey level run emphasis": float(of_level @ level**-2.0) / num_runs,
         "high grey level run emphasis": float(of_level @ level**2) / num_runs,
