@@ -110,7 +110,7 @@ def unlabelled_scans(cohort: ReadyCohort, plan: StudyPlan, kept_out: Collection[
     Args:
         cohort: the scans.
         plan: sequences and region.
-        kept_out: patients whose scans are not to be seen: those of the prospective cohort.
+        kept_out: patients whose scans are not to be seen: those who take part with a label.
     """
     sequences = set(plan.model.sequences)
     rows = [
