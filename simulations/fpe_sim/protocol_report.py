@@ -122,7 +122,7 @@ def render_protocol_report(
 
 
 def _dials(results: ProtocolResults, record: RunRecord) -> list[tuple[str, str]]:
-    size = "the paper's cohort sizes" if results.scale == 1 else f"{results.scale:.0%} of the paper's cohort sizes"
+    size = "the protocol's full size" if results.scale == 1 else f"{results.scale:.0%} of the protocol's full size"
     if not results.synthetic:
         size = "hospitals' own"
     lines = [("Cohorts", size), ("Images", IMAGES[results.images]), ("Trained on", results.device)]

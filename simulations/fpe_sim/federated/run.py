@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from fpe_client.egress import known_failures
 from fpe_core.config.loader import load_site
 from fpe_core.data.case_table import read_site_table
 from fpe_core.errors import NotEnoughCases
@@ -137,13 +138,14 @@ def _facts(protocol: FederatedProtocol, site: str, places: Sequence[tuple[Group,
         positive += sum(split.num_positive for split in splits)
         excluded.update(cases.quarantined)
         synthetic = synthetic or cases.synthetic
+    sentence_of = known_failures()
     return CohortFacts(
         name=f"{site}, {len(places)} seeds" if len(places) > 1 else site,
         synthetic=synthetic,
         num_eligible=eligible,
         num_included=included,
         num_positive=positive,
-        excluded=dict(excluded),
+        excluded={f"{code}: {sentence_of[code].rstrip('.')}": count for code, count in excluded.items()},
         reachable_auc={} if protocol.hospitals.site_files else _truth(places[0][1]),
     )
 
