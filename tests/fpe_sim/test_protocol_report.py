@@ -96,7 +96,7 @@ def test_findings_come_before_tables_and_all_is_there(report: str, made_up: Modu
         "30 a sequence",
     ):
         assert part in text
-    assert "20% of the paper" in report
+    assert "20% of the protocol" in report
     assert "3 h 20 min with 2 jobs, in 2 parts" in report
     assert "training.learning_rate" in report
 
