@@ -111,6 +111,9 @@ def unlabelled_scans(cohort: ReadyCohort, plan: StudyPlan, kept_out: Collection[
         cohort: the scans.
         plan: sequences and region.
         kept_out: patients whose scans are not to be seen: those who take part with a label.
+
+    Raises:
+        NotEnoughCases: fewer than two scans are left.
     """
     sequences = set(plan.model.sequences)
     rows = [
@@ -118,6 +121,12 @@ def unlabelled_scans(cohort: ReadyCohort, plan: StudyPlan, kept_out: Collection[
         for row in cohort.rows
         if row.case_id in cohort.files and sequences <= row.available_sequences and row.patient_id not in kept_out
     ]
+    if len(rows) < 2:
+        raise NotEnoughCases(
+            "self-supervision needs at least 2 scans with all sequences, of patients who do not take part with a "
+            f"label; {cohort.name} has {len(rows)}",
+            hint="name a cohort with other patients as unlabelled_site",
+        )
     cases = [LabelledCase(cohort.files[row.case_id], 0, (), row.occlusion_site or _ANTERIOR) for row in rows]
     regions = RegionMasks(recipe_named(plan.recipe).grid) if plan.model.region == "territory" else None
     return CaseDataset(cases, plan.model.channels, regions)

@@ -96,3 +96,6 @@ def test_scans_for_self_supervision_need_no_label_and_no_vessel(make_row: MakeRo
     assert [(case.file.stem, case.occlusion_site) for case in scans.cases] == [("c1", "ica"), ("c2", "m2")]
     assert scans.regions is not None
     assert scans.channels == ("dwi", "flair", "adc")
+    with pytest.raises(NotEnoughCases, match="has 1") as caught:
+        unlabelled_scans(cohort(rows), plan, kept_out={"p1", "p4"})
+    assert "unlabelled_site" in caught.value.hint

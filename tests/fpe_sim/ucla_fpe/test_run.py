@@ -33,14 +33,16 @@ TINY = (
 
 @pytest.fixture
 def cohorts(make_site: Callable[..., Path], make_row: Callable[..., CaseRow], protocol: UclaFpe) -> Cohorts:
-    """12 development and 4 prospective patients; the same scans, but for the prospective ones, for self-supervision."""
+    """12 development and 4 prospective patients; for self-supervision these, who are kept out, and 12 others."""
     site = make_site(num_positive=8, num_negative=8, shape=(26, 16, 16))
     folder = site.parent / "state" / "preprocessed" / "mnt-dl-mr-small"
     rows = [make_row(i, label=int(i < 8), year=2021 if i % 8 < 2 else 2016) for i in range(16)]
     files = {row.case_id: folder / f"{row.case_id}.safetensors" for row in rows}
     reachable = {"images": 0.89, "table": 0.73}
     labelled = ReadyCohort("ucla-mr", site, tuple(rows), files, {}, True, reachable, groups={})
-    unlabelled = ReadyCohort("ucla-mr-unlabelled", site, tuple(rows), files, {}, True, reachable, groups={})
+    others = [row.model_copy(update={"case_id": f"u{i}", "patient_id": f"u{i}"}) for i, row in enumerate(rows[:12])]
+    scans = files | {f"u{i}": files[f"c{i}"] for i in range(12)}
+    unlabelled = ReadyCohort("ucla-mr-unlabelled", site, (*rows, *others), scans, {}, True, reachable, groups={})
     return Cohorts(labelled, unlabelled, participants(labelled, protocol))
 
 
