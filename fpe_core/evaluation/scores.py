@@ -71,6 +71,11 @@ class AucInterval:
     low: float
     high: float
 
+    @property
+    def has_no_width(self) -> bool:
+        """Whether all pairs of cases rank alike: DeLong's interval then says nothing."""
+        return self.low == self.high
+
 
 def quantise(probabilities: ArrayLike) -> IntArray:
     """Bin of each probability: `(N,)` in [0, 1] to `(N,)` int64 in [0, NUM_SCORE_BINS).

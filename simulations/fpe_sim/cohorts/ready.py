@@ -65,6 +65,10 @@ class ReadyCohort:
         """Of its table, usable or not."""
         return len({row.case_id for row in self.rows} | set(self.refused_rows)) + self.nameless_rows
 
+    def reachable_for(self, task: Task) -> Mapping[str, float]:
+        """Best AUC for an outcome by what is seen; a cohort of another main outcome has its own best for this one."""
+        return self.reachable_auc_by_task.get(task, self.reachable_auc)
+
     def flow(self, task: Task, sequences: Sequence[str], columns: Sequence[ClinicalColumn] = ()) -> Flow:
         """Who takes part with these images and columns, and why others do not."""
         arm = Arm(self.name, tuple(sequences), self.set_aside, frozenset(self.files))

@@ -66,7 +66,7 @@ def _set_numbers(scores: SetScores) -> dict[str, float]:
 
 def _overall(judged: Sequence[PairResult]) -> str:
     away = [one.away for one in judged if one.away is not None]
-    useful = [there for there in away if there.auc.low > 0.5 and not there.has_no_width]
+    useful = [there for there in away if there.auc.low > 0.5 and not there.auc.has_no_width]
     compared = [one.loss for one in judged if one.loss is not None]
     begin = (
         f"Away from home, {len(useful)} of {len(judged)} locked models tell the outcome better than chance (95 % "

@@ -148,7 +148,7 @@ def _loss(home: SetScores | None, away: SetScores | None) -> AucComparison | Non
         return None
     if min(fewest_of_a_class(home.labels), fewest_of_a_class(away.labels)) < FEWEST_FOR_DELONG:
         return None
-    if home.has_no_width or away.has_no_width:
+    if home.auc.has_no_width or away.auc.has_no_width:
         return None
     return compare_unpaired_aucs(
         first=home.probabilities, first_labels=home.labels, second=away.probabilities, second_labels=away.labels

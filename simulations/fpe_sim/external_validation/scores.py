@@ -62,11 +62,6 @@ class SetScores:
         return len(self.labels)
 
     @property
-    def has_no_width(self) -> bool:
-        """Whether all pairs rank alike: DeLong's interval then says nothing."""
-        return self.auc.low == self.auc.high
-
-    @property
     def num_positive(self) -> int:
         """Those with the outcome."""
         return int(self.labels.sum())

@@ -42,7 +42,7 @@ def _prospective(ssl: Measured, num_test: int, reachable: float | None) -> str:
         f"On {num_test} prospective patients the mean probability of the folds' {SSL} models has an AUC of "
         f"{test.auc:.3f} (95 % interval {test.low:.3f} to {test.high:.3f})."
     )
-    if test.low == test.high:
+    if test.has_no_width:
         said += " All pairs of patients rank alike: DeLong's interval has no width, and says nothing."
     if reachable is None:
         return said

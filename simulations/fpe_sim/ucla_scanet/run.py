@@ -65,10 +65,8 @@ def measure(protocol: UclaScanet, cohort: ReadyCohort, context: RunContext) -> S
     baseline = cross_validate_radiomics(protocol, folds, rows, table)
     with timed(context.folder, "trainings"), stage("trainings of ResNet34 and SCANet") as progress:
         outcomes = train_networks(protocol, cohort, folds, context=context, progress=progress)
-    # A phantom cohort of another outcome has its own best for this one.
-    reachable = cohort.reachable_auc_by_task.get(TASK, cohort.reachable_auc)
     return ScanetOutcome(
-        facts=cohort.facts(TASK, flow).model_copy(update={"reachable_auc": dict(reachable)}),
+        facts=cohort.facts(TASK, flow).model_copy(update={"reachable_auc": dict(cohort.reachable_for(TASK))}),
         flow=flow,
         predictions={
             RADIOMICS: baseline.folds,

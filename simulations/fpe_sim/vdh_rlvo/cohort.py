@@ -62,9 +62,7 @@ def study_cohort(ready: ReadyCohort, protocol: VdhProtocol) -> StudyCohort:
     rows = [row for row in ready.rows if row.case_id in flow.arm_of]
     division = divided(ready, rows, seed=derive_seed(protocol.seed, "test cohort"))
     _check_classes(division, protocol)
-    # A phantom cohort of another outcome has its own best for this one.
-    reachable = ready.reachable_auc_by_task.get(TASK, ready.reachable_auc)
-    return StudyCohort(replace(ready, reachable_auc=reachable), flow, division)
+    return StudyCohort(replace(ready, reachable_auc=ready.reachable_for(TASK)), flow, division)
 
 
 def divided(ready: ReadyCohort, rows: Sequence[CaseRow], *, seed: int) -> Division:

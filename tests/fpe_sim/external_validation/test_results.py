@@ -114,7 +114,7 @@ def test_a_perfect_home_test_is_not_compared(visitors: Participants, fold: Calla
     perfect = (np.linspace(0.1, 0.9, 20).tolist(), [0] * 10 + [1] * 10)
     found = pair_result(PAIR, lock(0.5), [fold(1, perfect, perfect)], visitors, [expit(AWAY_LOGITS)], seed=1)
     assert found.home is not None
-    assert found.home.has_no_width
+    assert found.home.auc.has_no_width
     assert found.loss is None
     assert "all pairs of cases rank alike" in findings([found], [])[1]
 
